@@ -1,0 +1,163 @@
+"""OTP's supervision trees for Python, on asyncio and trio."""
+
+from ._pure.child_spec import AutoShutdown as AutoShutdown
+from ._pure.child_spec import ChildSpec as ChildSpec
+from ._pure.child_spec import Restart as Restart
+from ._pure.child_spec import Strategy as Strategy
+from ._pure.ids import Pid as Pid
+from ._pure.ids import Reference as Reference
+from .behaviour import TypedChild as TypedChild
+from .behaviour import child as child
+from .behaviour import gen_call as gen_call
+from .behaviour import gen_cast as gen_cast
+from .behaviour import start as start
+from .behaviour import start_link as start_link
+from .behaviour import start_monitor as start_monitor
+from .behaviour import stop as stop
+from .children import ChildCounts as ChildCounts
+from .children import ChildInfo as ChildInfo
+from .errors import NO_REPLY as NO_REPLY
+from .errors import AlreadyStarted as AlreadyStarted
+from .errors import CallError as CallError
+from .errors import CallingSelf as CallingSelf
+from .errors import CallTimeout as CallTimeout
+from .errors import Ignore as Ignore
+from .errors import Ignored as Ignored
+from .errors import NameTaken as NameTaken
+from .errors import NoProcess as NoProcess
+from .errors import NotAProcess as NotAProcess
+from .errors import NotInNode as NotInNode
+from .errors import ProcessExited as ProcessExited
+from .errors import ServerExited as ServerExited
+from .errors import StartError as StartError
+from .errors import StartFailed as StartFailed
+from .errors import StartTimeout as StartTimeout
+from .errors import Stop as Stop
+from .errors import UnknownRequest as UnknownRequest
+from .gen_server import GenServer as GenServer
+from .gen_server import reply as reply
+from .handlers import Deferred as Deferred
+from .handlers import call as call
+from .handlers import cast as cast
+from .messages import Down as Down
+from .messages import Exit as Exit
+from .messages import From as From
+from .messages import NodeDown as NodeDown
+from .messages import NodeUp as NodeUp
+from .messages import Timeout as Timeout
+from .node import Node as Node
+from .node import current_node as current_node
+from .process import demonitor as demonitor
+from .process import flush as flush
+from .process import link as link
+from .process import make_ref as make_ref
+from .process import monitor as monitor
+from .process import receive as receive
+from .process import register as register
+from .process import registered as registered
+from .process import self_pid as self_pid
+from .process import send as send
+from .process import send_exit as send_exit
+from .process import spawn as spawn
+from .process import spawn_link as spawn_link
+from .process import spawn_monitor as spawn_monitor
+from .process import trap_exit as trap_exit
+from .process import unlink as unlink
+from .process import unregister as unregister
+from .process import whereis as whereis
+from .reasons import Crash as Crash
+from .reasons import Custom as Custom
+from .reasons import Kill as Kill
+from .reasons import Killed as Killed
+from .reasons import NoConnection as NoConnection
+from .reasons import NoProc as NoProc
+from .reasons import Normal as Normal
+from .reasons import Reason as Reason
+from .reasons import RemoteError as RemoteError
+from .reasons import Shutdown as Shutdown
+from .refs import Behaviour as Behaviour
+from .refs import Name as Name
+from .refs import ServerRef as ServerRef
+from .supervisor import Supervisor as Supervisor
+
+__all__ = [
+    "AlreadyStarted",
+    "AutoShutdown",
+    "Behaviour",
+    "CallError",
+    "CallTimeout",
+    "CallingSelf",
+    "ChildCounts",
+    "ChildInfo",
+    "ChildSpec",
+    "Crash",
+    "Custom",
+    "Deferred",
+    "Down",
+    "Exit",
+    "From",
+    "GenServer",
+    "Ignore",
+    "Ignored",
+    "Kill",
+    "Killed",
+    "NO_REPLY",
+    "Name",
+    "NameTaken",
+    "NoConnection",
+    "NoProc",
+    "NoProcess",
+    "Node",
+    "NodeDown",
+    "NodeUp",
+    "Normal",
+    "NotAProcess",
+    "NotInNode",
+    "Pid",
+    "ProcessExited",
+    "Reason",
+    "Reference",
+    "RemoteError",
+    "Restart",
+    "ServerExited",
+    "ServerRef",
+    "Shutdown",
+    "StartError",
+    "StartFailed",
+    "StartTimeout",
+    "Stop",
+    "Strategy",
+    "Supervisor",
+    "Timeout",
+    "TypedChild",
+    "UnknownRequest",
+    "call",
+    "cast",
+    "child",
+    "current_node",
+    "demonitor",
+    "flush",
+    "gen_call",
+    "gen_cast",
+    "link",
+    "make_ref",
+    "monitor",
+    "receive",
+    "register",
+    "registered",
+    "reply",
+    "self_pid",
+    "send",
+    "send_exit",
+    "spawn",
+    "spawn_link",
+    "spawn_monitor",
+    "start",
+    "start_link",
+    "start_monitor",
+    "stop",
+    "trap_exit",
+    "unlink",
+    "unregister",
+    "whereis",
+]

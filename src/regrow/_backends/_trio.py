@@ -1,0 +1,54 @@
+"""Promises on trio: park the task, reschedule it when the value comes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator
+from typing import Any, ClassVar
+
+import trio
+from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
+
+
+class TrioPromise:
+    """One value to come, awaited by one task at most."""
+
+    __slots__ = ("_done", "_task", "_value")
+
+    def __init__(self) -> None:
+        self._done = False
+        self._task: Task | None = None
+        self._value: Any = None
+
+    def set_result(self, value: Any, /) -> None:
+        self._done = True
+        self._value = value
+        task, self._task = self._task, None
+        if task is not None:
+            reschedule(task)
+
+    def done(self) -> bool:
+        return self._done
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        if not self._done:
+            self._task = current_task()
+            yield from wait_task_rescheduled(self._abort).__await__()
+        return self._value
+
+    def _abort(self, _raise_cancel: object) -> Abort:
+        # Cancelled: nobody waits any more, and a value that comes later is dropped.
+        self._task = None
+        self._done = True
+        return Abort.SUCCEEDED
+
+
+class TrioBackend:
+    """The backend of the trio loop that runs."""
+
+    name: ClassVar = "trio"
+
+    def promise(self) -> TrioPromise:
+        return TrioPromise()
+
+    def checkpoint(self) -> Awaitable[None]:
+        return trio.lowlevel.checkpoint()

@@ -1,0 +1,63 @@
+"""Identity of processes and references: plain data, equal by value on every node."""
+
+from __future__ import annotations
+
+import re
+
+import attrs
+
+UNNAMED_NODE = "nonode@nohost"  # the name of a node that has none, as in OTP
+
+_PID_TEXT = re.compile(r"<?(?P<node>0|[^<>\s]+@[^<>\s]+?)\.(?P<id>\d+)\.(?P<serial>\d+)>?")
+
+
+@attrs.frozen(repr=False, cache_hash=True)
+class Pid:
+    """The identity of one process of one incarnation of one node.
+
+    `id` and `serial` count the processes of a node, `creation` tells its incarnations apart: a pid of an
+    earlier incarnation never addresses a process of a later one. All three are unsigned 32-bit numbers.
+    """
+
+    node: str
+    id: int
+    serial: int
+    creation: int
+
+    def __str__(self) -> str:
+        node = "0" if self.node == UNNAMED_NODE else self.node
+        return f"<{node}.{self.id}.{self.serial}>"
+
+    __repr__ = __str__
+
+
+@attrs.frozen(repr=False, cache_hash=True)
+class Reference:
+    """A name for one event (a monitor, an alias, a timer), unique across nodes and incarnations."""
+
+    node: str
+    creation: int
+    words: tuple[int, int, int]
+
+    def __str__(self) -> str:
+        return f"#Ref<{self.node}.{'.'.join(map(str, self.words))}>"
+
+    __repr__ = __str__
+
+
+@attrs.frozen
+class PidText:
+    """What the printed form of a pid says; the incarnation is not printed."""
+
+    node: str
+    id: int
+    serial: int
+
+
+def parse_pid(text: str) -> PidText | None:
+    """Read a pid as printed, `<jc1@localhost.9.0>` or `<0.9.0>`; `None` if the text is no pid."""
+    found = _PID_TEXT.fullmatch(text.strip())
+    if found is None:
+        return None
+    node = UNNAMED_NODE if found["node"] == "0" else found["node"]
+    return PidText(node, int(found["id"]), int(found["serial"]))

@@ -1,0 +1,271 @@
+"""Starting behaviours and calling them: what OTP keeps in `proc_lib` and `gen`.
+
+A start is synchronous: the starter waits until `init` is done, and a start that failed leaves nothing: when
+the error is raised the process is gone, its name is free, and nothing of it is in the starter's mailbox.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar, cast, get_origin, overload
+
+from anyio.abc import TaskGroup
+
+from ._pure.child_spec import ChildSpec
+from ._pure.ids import Pid, Reference
+from .errors import AlreadyStarted, CallingSelf, NoProcess, ServerExited, StartTimeout
+from .messages import NO_KWARGS, Call, Cast, StopRequest, result_of
+from .reasons import Killed, NoConnection, Normal, Reason, as_reason
+from .refs import Behaviour, Dest, Name, ServerRef, item_of, runtime_for
+from .runtime import Process, Runtime, current, here, this_process
+
+P = ParamSpec("P")
+R = TypeVar("R")
+S = TypeVar("S", bound=Behaviour)
+S_contra = TypeVar("S_contra", bound=Behaviour, contravariant=True)
+
+CALL_TIMEOUT_S = 5.0  # what a call waits unless it or its class says otherwise, as in OTP
+
+
+class TypedChild(ChildSpec, Generic[S]):
+    """A child specification that knows the class it starts; made by `child`."""
+
+
+def child(cls: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> TypedChild[S]:
+    """How to start one child: its class and the arguments of its constructor.
+
+    The defaults are OTP's: permanent, 5 s to shut down (infinity for supervisors), the class name as id.
+    Raises `TypeError` if `cls` is no behaviour.
+    """
+    behaviour = class_of(cls)
+    return TypedChild(cls=cls, args=args, kwargs=kwargs, type=behaviour.child_type)
+
+
+def class_of(cls: Callable[..., object]) -> type[Behaviour]:
+    """The behaviour class itself, also of a parametrised one as in `Cell[int]`."""
+    origin = get_origin(cls) or cls
+    if not (isinstance(origin, type) and issubclass(origin, Behaviour)):
+        raise TypeError(f"{cls!r} is no behaviour: subclass GenServer or Supervisor")
+    return origin
+
+
+# -- starting
+
+
+@overload
+async def start_link(spec: TypedChild[S], /) -> ServerRef[S]: ...
+@overload
+async def start_link(cls: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> ServerRef[S]: ...
+async def start_link(what: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Start a server or supervisor linked with this process, and wait until it is ready.
+
+    Raises `StartFailed`, `AlreadyStarted`, `StartTimeout`, or `Ignored`; none of them harms this process.
+    """
+    me = this_process("start_link")
+    return await start_process(me.runtime, _spec(what, args, kwargs), me, link=True)
+
+
+@overload
+async def start(spec: TypedChild[S], /) -> ServerRef[S]: ...
+@overload
+async def start(cls: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> ServerRef[S]: ...
+async def start(what: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Start a server or supervisor without a link; errors as `start_link`."""
+    me = here()
+    parent = me if isinstance(me, Process) else None
+    return await start_process(me.runtime, _spec(what, args, kwargs), parent, link=False)
+
+
+@overload
+async def start_monitor(spec: TypedChild[S], /) -> tuple[ServerRef[S], Reference]: ...
+@overload
+async def start_monitor(
+    cls: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs
+) -> tuple[ServerRef[S], Reference]: ...
+async def start_monitor(what: Any, /, *args: Any, **kwargs: Any) -> Any:
+    """Start a server or supervisor and monitor it from its first moment; errors as `start_link`."""
+    me = this_process("start_monitor")
+    refs: list[Reference] = []
+    try:
+        server = await start_process(
+            me.runtime,
+            _spec(what, args, kwargs),
+            me,
+            link=False,
+            spawned=lambda process: refs.append(me.monitor(process.pid)),
+        )
+    except BaseException:
+        for ref in refs:
+            me.demonitor(ref, flush=True)
+        raise
+    return server, refs[0]
+
+
+def _spec(what: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> ChildSpec:
+    if isinstance(what, ChildSpec):
+        if args or kwargs:
+            raise TypeError("a child specification carries its arguments; give none beside it")
+        return what
+    return child(what, *args, **kwargs)
+
+
+async def start_process(
+    runtime: Runtime,
+    spec: ChildSpec,
+    parent: Process | None,
+    *,
+    link: bool,
+    group: TaskGroup | None = None,
+    spawned: Callable[[Process], object] = lambda _process: None,
+) -> ServerRef[Any]:
+    """Start the process of a specification, in the given task group, and wait until it is ready or gone."""
+    cls = class_of(spec.cls)
+    holder = None if spec.name is None else runtime.registry.whereis(spec.name)
+    if holder is not None:
+        raise AlreadyStarted(holder)
+    runner = cls.runner(spec)
+    process = runtime.spawn(
+        runner.run,
+        cls.__name__,
+        parent,
+        link=link,
+        name=spec.name,
+        group=group,
+        bury_children=runner.bury_children if runner.owns_children else None,
+    )
+    process.runner = runner
+    process.shutdown = spec.shutdown
+    started = process.started = runtime.backend.promise()
+    spawned(process)
+    timer = None
+    if spec.start_timeout is not None:
+        timer = runtime.timers.after(spec.start_timeout, lambda: _start_too_slow(process, cls, spec.start_timeout))
+    try:
+        result_of(await started)
+    finally:
+        if timer is not None:
+            timer.cancel()
+    return ServerRef(process.pid, cls, _runtime=runtime)
+
+
+def _start_too_slow(process: Process, cls: type[Behaviour], timeout_s: float | None) -> None:
+    if process.exiting is None:
+        process.start_error = StartTimeout(cls.__name__, timeout_s)
+        process.die(Killed())
+
+
+# -- calling
+
+
+async def request(
+    dest: Dest, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout_s: float | None
+) -> Any:
+    """Send a request and wait for its reply; what every call comes down to."""
+    me = current.get(None)
+    runtime = runtime_for(dest)
+    server = runtime.lookup(item_of(dest, runtime))
+    if server is None:
+        return _unreachable(dest, runtime)
+    if server is me:
+        raise CallingSelf(server.pid)
+    caller = me.pid if isinstance(me, Process) else None
+    return await exchange(server, Call(caller, runtime.backend.promise(), method, args, kwargs), timeout_s)
+
+
+async def exchange(server: Process, call: Call, timeout_s: float | None) -> Any:
+    """Put the call into the server's mailbox and wait for its answer, whichever way it ends."""
+    if timeout_s is not None and not timeout_s >= 0:  # nothing is sent then; so put, it catches NaN as well
+        raise ValueError(f"a timeout is None or seconds from 0 up, not {timeout_s!r}")
+    call.admit(server.requests)
+    server.mailbox.post(call)
+    if timeout_s is not None:
+        server.runtime.timers.expire_after(timeout_s, call)
+    try:
+        return result_of(await call.promise)
+    finally:
+        call.withdraw()
+
+
+def _unreachable(dest: Dest, runtime: Runtime) -> Any:
+    item = item_of(dest, runtime)
+    node = item.node if isinstance(item, Pid) else item[1]
+    if node == runtime.node_name:
+        raise NoProcess(item if isinstance(item, Pid) else item[0])
+    raise ServerExited(NoConnection(), str(dest))
+
+
+async def gen_call(dest: Dest, request_: object, timeout: float | None = CALL_TIMEOUT_S) -> Any:
+    """Call a server in the OTP form: its `handle_call` gets the request. Untyped. OTP's `gen_server:call`.
+
+    Raises `CallTimeout`, `NoProcess`, `CallingSelf` or `ServerExited`, all of them `CallError`.
+    """
+    return await request(dest, None, (request_,), NO_KWARGS, timeout)
+
+
+def gen_cast(dest: Dest, request_: object) -> None:
+    """Cast in the OTP form: the server's `handle_cast` gets the request. Never waits, never fails."""
+    post_cast(dest, Cast(None, (request_,), NO_KWARGS))
+
+
+def post_cast(dest: Dest, envelope: Cast) -> None:
+    """Send a cast; nobody there is no error."""
+    runtime = runtime_for(dest)
+    me = current.get(None)
+    sender = me.pid if isinstance(me, Process) else runtime.nobody
+    runtime.send(sender, item_of(dest, runtime), envelope)
+
+
+class BoundCall(Generic[S_contra, P, R]):
+    """A `@call` handler seen from outside: called with a reference and the handler's arguments."""
+
+    def __init__(self, method: str, timeout_s: float | None, doc: str | None) -> None:
+        self._method = method
+        self._timeout_s = timeout_s
+        self.__doc__ = doc
+
+    def __call__(
+        self, ref: ServerRef[S_contra] | Name[S_contra], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]:
+        """Send the request and wait for the reply. Raises `CallError`, or what the server failed the reply with."""
+        return request(ref, self._method, args, kwargs, self._timeout_s)
+
+    def with_timeout(self, seconds: float | None) -> BoundCall[S_contra, P, R]:
+        """The same call with another time to wait for the reply; `None` waits for ever."""
+        return BoundCall(self._method, seconds, self.__doc__)
+
+
+class BoundCast(Generic[S_contra, P]):
+    """A `@cast` handler seen from outside: called with a reference and the handler's arguments."""
+
+    def __init__(self, method: str, doc: str | None) -> None:
+        self._method = method
+        self.__doc__ = doc
+
+    def __call__(self, ref: ServerRef[S_contra] | Name[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> None:
+        """Send the request. Never waits, never fails."""
+        post_cast(ref, Cast(self._method, args, kwargs))
+
+
+# -- stopping
+
+
+async def stop(dest: Dest, reason: Reason | None = None, timeout: float | None = None) -> None:
+    """Stop a server or supervisor in order, and wait until it is gone.
+
+    `terminate` runs with the reason, `Normal` by default. Raises `CallTimeout` if it took longer than
+    `timeout` seconds (it still stops when it gets to it), `NoProcess` if there is none, `CallingSelf`, and
+    `ServerExited` if it ended with another reason.
+    """
+    reason = Normal() if reason is None else as_reason(reason)
+    runtime = runtime_for(dest)
+    server = runtime.lookup(item_of(dest, runtime))
+    if server is None:
+        _unreachable(dest, runtime)
+        return
+    if server is current.get(None):
+        raise CallingSelf(server.pid)
+    me = current.get(None)
+    caller = me.pid if isinstance(me, Process) else None
+    ended = await exchange(server, StopRequest(caller, runtime.backend.promise(), reason), timeout)
+    if ended != reason:
+        raise ServerExited(cast(Reason, ended), str(dest))

@@ -1,0 +1,194 @@
+"""What callers catch: one exception for each thing they can do about it."""
+
+from __future__ import annotations
+
+import enum
+
+from ._pure.ids import Pid
+from .reasons import Crash, Custom, NoProc, Normal, Reason, as_reason, unwrapped
+
+
+class NoReply(enum.Enum):
+    """The type of `NO_REPLY`."""
+
+    NO_REPLY = "no reply"
+    """Returned by `handle_call`: the answer comes later, through `reply`."""
+
+
+NO_REPLY = NoReply.NO_REPLY
+
+
+class Stop(Exception):
+    """Raised in a process, ends it with `reason`; in a callback of a server `terminate` runs first.
+
+    With `reply` a caller whose request is being handled gets that answer before the server ends.
+    """
+
+    def __init__(self, reason: Reason | None = None, *, reply: object = NO_REPLY) -> None:
+        self.reason: Reason = Normal() if reason is None else as_reason(reason)
+        self.reply = reply
+        super().__init__(str(self.reason))
+
+
+def exit_reason(error: BaseException) -> Reason:
+    """What a process ends with that this was raised in: the reason of a `Stop`, a crash for anything else."""
+    error = unwrapped(error)
+    return error.reason if isinstance(error, Stop) else as_reason(error)
+
+
+class Ignore(Exception):
+    """Raised in `init`: do not start, and do not call it a failure. The starter gets `Ignored`."""
+
+
+class CallError(Exception):
+    """A call brought no reply; `reason` says why, as an exit reason."""
+
+    def __init__(self, text: str, reason: Reason) -> None:
+        super().__init__(text)
+        self.reason = reason
+
+
+class CallTimeout(CallError, TimeoutError):
+    """No reply came in time. The server may still handle the request; a late reply is dropped."""
+
+    def __init__(self, what: str, timeout_s: float | None) -> None:
+        super().__init__(f"no reply from {what} within {timeout_s} s", Custom("timeout"))
+
+
+class NoProcess(CallError, LookupError):
+    """There is no such process: it has ended, or the name is not registered."""
+
+    def __init__(self, what: object) -> None:
+        described = f"process {what}" if isinstance(what, Pid) else f"process registered as {what!r}"
+        super().__init__(f"there is no {described}", NoProc())
+
+
+class CallingSelf(CallError):
+    """A process called itself, which would wait for ever."""
+
+    def __init__(self, what: object) -> None:
+        super().__init__(f"process {what} called itself", Custom("calling_self"))
+
+
+class ServerExited(CallError):
+    """The server ended before it replied, or the connection to its node was lost; `reason` is its exit reason."""
+
+    def __init__(self, reason: Reason, what: str = "the server") -> None:
+        super().__init__(f"{what} ended before it replied: {reason}", reason)
+        if isinstance(reason, Crash):
+            self.__cause__ = reason.exception
+
+
+class StartError(Exception):
+    """A process could not be started."""
+
+
+class StartFailed(StartError):
+    """The start failed with `reason`; the process is gone and its name is free."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        if isinstance(reason, Crash):
+            self.__cause__ = reason.exception
+
+
+class AlreadyStarted(StartError):
+    """The name is taken by `pid`, which is left as it was."""
+
+    def __init__(self, pid: Pid) -> None:
+        super().__init__(f"already started as {pid}")
+        self.pid = pid
+
+
+class StartTimeout(StartError, TimeoutError):
+    """`init` took longer than allowed; the half-started process was killed and its name is free."""
+
+    def __init__(self, what: str, timeout_s: float | None) -> None:
+        super().__init__(f"{what} was not ready within {timeout_s} s")
+
+
+class Ignored(StartError):
+    """`init` raised `Ignore`: nothing was started."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} asked to be ignored")
+
+
+class AlreadyPresent(StartError):
+    """The supervisor has a child of this id that does not run: restart or delete it."""
+
+    def __init__(self, child_id: str) -> None:
+        super().__init__(f"child {child_id!r} is present, but does not run")
+
+
+class ChildError(Exception):
+    """A supervisor refused what it was asked about a child."""
+
+
+class ChildNotFound(ChildError, LookupError):
+    """The supervisor has no child of this id."""
+
+    def __init__(self, child_id: str) -> None:
+        super().__init__(f"there is no child {child_id!r}")
+
+
+class ChildRunning(ChildError):
+    """The child runs: terminate it first."""
+
+    def __init__(self, child_id: str) -> None:
+        super().__init__(f"child {child_id!r} is running")
+
+
+class ChildRestarting(ChildError):
+    """The child is being restarted: wait, or terminate it first."""
+
+    def __init__(self, child_id: str) -> None:
+        super().__init__(f"child {child_id!r} is restarting")
+
+
+class ProcessExited(Exception):
+    """The body of `async with Node()` was ended by an exit signal, for example from a process linked to it."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(str(reason))
+        self.reason = reason
+        if isinstance(reason, Crash):
+            self.__cause__ = reason.exception
+
+
+class NotAProcess(RuntimeError):
+    """This works only inside a process of a node, and the code that asked runs outside of one."""
+
+    def __init__(self, verb: str) -> None:
+        super().__init__(f"{verb} works only inside a process: use `async with Node()`, spawn, or a server's callback")
+
+
+class NotInNode(RuntimeError):
+    """No node is current here: neither inside a process nor inside `with node.current()`."""
+
+    def __init__(self, text: str = "no node is current here: use `async with Node()` or `with node.current()`") -> None:
+        super().__init__(text)
+
+
+class NameTaken(ValueError):
+    """The name is registered already, or the process has one already."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+
+
+class UnknownRequest(LookupError):
+    """A request the server has no handler for."""
+
+    def __init__(self, server: str, request: object) -> None:
+        super().__init__(f"{server} has no handler for {short(request, 500)}")
+
+
+def short(value: object, width: int = 80) -> str:
+    """The `repr` of what users send, cut to size; a value whose `repr` fails is named by its type."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001 - texts are for people: none of them may end a process or the ticker
+        text = f"<{type(value).__qualname__} whose repr raised {type(error).__name__}>"
+    return text if len(text) <= width else f"{text[: width - 3]}..."

@@ -1,0 +1,191 @@
+"""GenServer: one process, one object, one message at a time."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NoReturn
+
+from ._pure.child_spec import ChildSpec
+from .errors import Ignore, Ignored, StartFailed, Stop, UnknownRequest, exit_reason, short
+from .handlers import Handling, answer, finish, run_call, run_cast
+from .messages import Call, Cast, Continue, Exit, From, StopRequest, Timeout
+from .reasons import Reason, unwrapped
+from .runtime import Process, this_process
+
+DRAIN_MAX = 256  # messages handled in a row before the other tasks get a turn
+
+
+class GenServer(Handling):
+    """A server: its state is its attributes, its methods marked `@call` and `@cast` are its requests.
+
+    One message is handled at a time, in the order they came. A restart builds a new object. Every callback
+    may be a plain `def` as well as `async def`. Subclasses need not call `super().__init__()`.
+    """
+
+    @classmethod
+    def runner(cls, spec: ChildSpec) -> ServerRunner:
+        return ServerRunner(spec)
+
+    async def init(self) -> None:
+        """Get ready; the starter waits for it. Failing here is a failed start; `raise Ignore()` starts nothing."""
+
+    async def handle_call(self, request: object, from_: From) -> object:
+        """Answer a request of the OTP form: return the reply, or `NO_REPLY` and `reply(from_, value)` later."""
+        raise UnknownRequest(type(self).__name__, request)
+
+    async def handle_cast(self, request: object) -> None:
+        """Handle a cast of the OTP form."""
+        raise UnknownRequest(type(self).__name__, request)
+
+    async def handle_info(self, message: object) -> None:
+        """Handle everything else: what was sent with `send`, and `Down`, `Exit`, `NodeDown`, `Timeout`."""
+        me = this_process("handle_info")
+        me.runtime.reports.warning(f"{me!r} has no handle_info for {short(message, 500)}", pid=me.pid)
+
+    async def handle_continue(self, token: object) -> None:
+        """Go on after `continue_with(token)`, before any other message."""
+        raise UnknownRequest(type(self).__name__, token)
+
+    async def terminate(self, reason: Reason) -> None:
+        """Clean up. Runs after `Stop`, `stop()` and a crash in a callback; after the parent's exit only if trapping."""
+
+    def continue_with(self, token: object) -> None:
+        """Have `handle_continue(token)` run next, before any message that is already in the mailbox.
+
+        Asked for more than once, it runs once for each, in that order.
+        """
+        _runner_of("continue_with").continuations.append(token)
+
+    def idle_timeout(self, seconds: float) -> None:
+        """Get a `Timeout()` in `handle_info` if no message comes within `seconds`; any message calls it off."""
+        if not seconds >= 0:  # so put, it catches NaN as well
+            raise ValueError(f"an idle timeout is seconds from 0 up, not {seconds!r}")
+        _runner_of("idle_timeout").idle_s = seconds
+
+
+def reply(from_: From, value: object) -> None:
+    """Answer a request that `handle_call` left open with `NO_REPLY`; from any process of the node.
+
+    The first answer counts; one that nobody waits for any more vanishes.
+    """
+    from_.answer(value)
+
+
+def _runner_of(verb: str) -> ServerRunner:
+    runner = this_process(verb).runner
+    if not isinstance(runner, ServerRunner):
+        raise TypeError(f"{verb} works only in the callbacks of a GenServer")
+    return runner
+
+
+class ServerRunner:
+    """Runs the callbacks of one server in its process."""
+
+    owns_children = False
+
+    def __init__(self, spec: ChildSpec) -> None:
+        self._spec = spec
+        self.continuations: deque[object] = deque()
+        self.idle_s: float | None = None
+
+    async def run(self, process: Process) -> None:
+        """The body of the server's process: init, then one message after the other, then terminate."""
+        server = await self._init(process)
+        if server is None:
+            return
+        try:
+            await self._serve(process, server)
+        except BaseException as error:  # the border where what a callback raised becomes the server's exit reason
+            if process.exiting is not None:
+                raise
+            reason = exit_reason(error)
+            stop, request = unwrapped(error), process.last_message
+            if isinstance(stop, Stop) and isinstance(request, Call):
+                answer(request, stop.reply)
+        raise Stop(await _terminate(process, server, reason))
+
+    async def bury_children(self, reason: Reason) -> None:
+        """A server has no children."""
+
+    async def _init(self, process: Process) -> GenServer | None:
+        try:
+            server: GenServer = self._spec.cls(*self._spec.args, **self._spec.kwargs)  # type: ignore[assignment]
+            process.server = server
+            del self._spec  # what it was started with lives no longer than its object keeps it
+            await finish(server.init())
+        except BaseException as error:  # the border where a failing init becomes a failed start
+            if process.exiting is None:
+                if isinstance(unwrapped(error), Ignore):
+                    process.start_error = Ignored(process.label)
+                    return None
+                process.start_error = StartFailed(exit_reason(error))
+            raise
+        if process.exiting is not None:
+            return None  # it ended itself in init, and has not come to an await yet
+        process.ready()
+        return server
+
+    async def _serve(self, process: Process, server: GenServer) -> NoReturn:
+        """Handle messages until something is raised."""
+        queue = process.mailbox.queue
+        handled = 0
+        while True:
+            if handled == DRAIN_MAX:
+                handled = 0
+                await process.runtime.backend.checkpoint()
+            if self.continuations and process.exiting is None:
+                handled += 1
+                token = self.continuations.popleft()
+                process.last_message = Continue(token)
+                await finish(server.handle_continue(token))
+            elif queue:
+                handled += 1
+                self.idle_s = None
+                process.last_message = message = queue.popleft()
+                await self._handle(process, server, message)
+            else:
+                handled = 0
+                await self._wait(process)
+
+    async def _wait(self, process: Process) -> None:
+        """Return when there is a message, or a `Timeout` in its place."""
+        mailbox = process.mailbox
+        if self.idle_s is None:
+            await mailbox.wait()
+            return
+        timer = process.runtime.timers.after(self.idle_s, mailbox.wake)
+        try:
+            await mailbox.wait()
+        finally:
+            timer.cancel()
+        if not mailbox.queue:
+            mailbox.post_system(Timeout())
+
+    async def _handle(self, process: Process, server: GenServer, message: object) -> None:
+        match message:
+            case StopRequest(args=(reason,)):
+                raise Stop(reason)
+            case Call(method=None, args=(request,)):
+                answer(message, await finish(server.handle_call(request, message)))
+            case Call(method=str(method)):
+                await run_call(server, message, method)
+            case Cast(method=None, args=(request,)):
+                await finish(server.handle_cast(request))
+            case Cast(method=str(method)):
+                await run_cast(process, server, message, method)
+            case Exit(pid, reason) if pid == process.parent:
+                process.inherited = reason
+                raise Stop(reason)
+            case _:
+                await finish(server.handle_info(message))
+
+
+async def _terminate(process: Process, server: GenServer, reason: Reason) -> Reason:
+    """Run `terminate`; the reason to end with, which is terminate's own error if it fails."""
+    try:
+        await finish(server.terminate(reason))
+    except BaseException as error:  # the border where a failing terminate becomes the server's exit reason
+        if process.exiting is not None:
+            raise
+        return exit_reason(error)
+    return reason

@@ -1,0 +1,240 @@
+"""Methods as requests: `@call`, `@cast`, and how a server runs what they mark."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from types import CoroutineType
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
+
+from .behaviour import CALL_TIMEOUT_S, BoundCall, BoundCast
+from .errors import NO_REPLY, UnknownRequest
+from .messages import Call, Cast, Failure, From
+from .refs import Behaviour
+from .runtime import Process
+
+P = ParamSpec("P")
+R = TypeVar("R")
+L = TypeVar("L")
+L_co = TypeVar("L_co", covariant=True)
+S = TypeVar("S", bound=Behaviour)
+
+
+class Deferred(Generic[R]):
+    """A reply that comes later: return it from a `@call` handler, and `set` it from any process of the node.
+
+    The first `set` or `fail` counts. If the server ends before, the caller gets `ServerExited`. Returned to
+    several callers, it answers them all.
+    """
+
+    __slots__ = ("_look_again_at", "_outcome", "_requests")
+
+    def __init__(self) -> None:
+        self._outcome: object = NO_REPLY
+        self._requests: list[From] = []
+        self._look_again_at = 16
+
+    def set(self, value: R) -> None:
+        """Give the caller its reply."""
+        self._settle(value)
+
+    def fail(self, error: Exception) -> None:
+        """Let the caller's call raise `error`. Raises `TypeError` if it is no exception of the ordinary kind."""
+        if not isinstance(error, Exception):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"a reply fails with an exception, not with {error!r}")
+        self._settle(Failure(error))
+
+    def attach(self, request: From) -> None:
+        """The handler returned it: from now on its outcome is this request's reply."""
+        if self._outcome is not NO_REPLY:
+            request.answer(self._outcome)
+            return
+        if len(self._requests) >= self._look_again_at:  # callers that gave up must not pile up
+            self._requests = [waiting for waiting in self._requests if waiting.is_open]
+            self._look_again_at = 16 + 2 * len(self._requests)
+        self._requests.append(request)
+
+    def _settle(self, outcome: object) -> None:
+        if self._outcome is NO_REPLY:
+            self._outcome = outcome
+            requests, self._requests = self._requests, []
+            for request in requests:
+                request.answer(outcome)
+
+
+class CallHandler(Generic[P, L_co]):
+    """What `@call` makes of a method: on the class a typed call, on the object the plain method."""
+
+    def __init__(self, handler: Callable[Concatenate[Any, P], L_co], timeout_s: float | None) -> None:
+        self.handler = handler
+        self.__doc__ = handler.__doc__
+        self.__closure__ = getattr(handler, "__closure__", None)  # attrs mends `super()` in slotted classes by it
+        self._timeout_s = timeout_s
+        self._from_outside: BoundCall[Any, Any, Any]
+
+    def __set_name__(self, _owner: type[object], name: str) -> None:
+        self._from_outside = BoundCall(name, self._timeout_s, self.handler.__doc__)
+
+    @overload
+    def __get__(  # pyright: ignore[reportOverlappingOverload]
+        self: CallHandler[P, Coroutine[Any, Any, Deferred[R]]], instance: None, owner: type[S]
+    ) -> BoundCall[S, P, R]: ...
+    @overload
+    def __get__(  # pyright: ignore[reportOverlappingOverload]
+        self: CallHandler[P, Coroutine[Any, Any, R | Deferred[R]]], instance: None, owner: type[S]
+    ) -> BoundCall[S, P, R]: ...
+    @overload
+    def __get__(self: CallHandler[P, Deferred[R]], instance: None, owner: type[S]) -> BoundCall[S, P, R]: ...
+    @overload
+    def __get__(self: CallHandler[P, R | Deferred[R]], instance: None, owner: type[S]) -> BoundCall[S, P, R]: ...
+    @overload
+    def __get__(self, instance: Behaviour, owner: type[S]) -> Callable[P, L_co]: ...
+    def __get__(self, instance: Behaviour | None, owner: type[Any]) -> Any:
+        if instance is None:
+            return self._from_outside
+        return self.handler.__get__(instance, owner)
+
+
+class CastHandler(Generic[P, L]):
+    """What `@cast` makes of a method: on the class a typed cast, on the object the plain method."""
+
+    def __init__(self, handler: Callable[Concatenate[Any, P], L]) -> None:
+        self.handler = handler
+        self.__doc__ = handler.__doc__
+        self.__closure__ = getattr(handler, "__closure__", None)  # as in CallHandler
+        self._from_outside: BoundCast[Any, Any]
+
+    def __set_name__(self, _owner: type[object], name: str) -> None:
+        self._from_outside = BoundCast(name, self.handler.__doc__)
+
+    @overload
+    def __get__(self, instance: None, owner: type[S]) -> BoundCast[S, P]: ...
+    @overload
+    def __get__(self, instance: Behaviour, owner: type[S]) -> Callable[P, L]: ...
+    def __get__(self, instance: Behaviour | None, owner: type[Any]) -> Any:
+        if instance is None:
+            return self._from_outside
+        return self.handler.__get__(instance, owner)
+
+
+class CallDecorator:
+    """`@call(timeout=...)`."""
+
+    def __init__(self, timeout_s: float | None) -> None:
+        self._timeout_s = timeout_s
+
+    def __call__(self, handler: Callable[Concatenate[Any, P], L], /) -> CallHandler[P, L]:
+        return CallHandler(handler, self._timeout_s)
+
+
+@overload
+def call(handler: Callable[Concatenate[Any, P], L], /) -> CallHandler[P, L]: ...
+@overload
+def call(*, timeout: float | None) -> CallDecorator: ...
+def call(handler: Any = None, /, *, timeout: float | None = CALL_TIMEOUT_S) -> Any:
+    """Make a method a call: `await Counter.add(ref, 3)` runs it in the server and brings its return value.
+
+    Callers wait 5 s by default; `@call(timeout=...)` changes that for the method, `None` is for ever.
+    Return a `Deferred` to reply later. An exception in the handler is a crash of the server.
+    """
+    return CallDecorator(timeout) if handler is None else CallHandler(handler, timeout)
+
+
+@overload
+def cast(
+    handler: Callable[Concatenate[Any, P], Coroutine[Any, Any, None]], /
+) -> CastHandler[P, Coroutine[Any, Any, None]]: ...
+@overload
+def cast(handler: Callable[Concatenate[Any, P], None], /) -> CastHandler[P, None]: ...
+def cast(handler: Any, /) -> Any:
+    """Make a method a cast: `Counter.reset(ref)` sends the request and does not wait; it never fails."""
+    return CastHandler(handler)
+
+
+class Handling(Behaviour):
+    """A behaviour whose methods may be marked as calls and casts."""
+
+    call_handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    cast_handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.call_handlers = _marked(cls, CallHandler)
+        cls.cast_handlers = _marked(cls, CastHandler)
+
+
+def _marked(cls: type[object], mark: type[CallHandler[Any, Any]] | type[CastHandler[Any, Any]]) -> dict[str, Any]:
+    """The handlers of a class by name: whatever is marked somewhere in its ancestry, as overridden last."""
+    names = {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, mark)}
+    found = {name: next(vars(base)[name] for base in cls.__mro__ if name in vars(base)) for name in sorted(names)}
+    marks = (CallHandler, CastHandler)
+    return {name: value.handler if isinstance(value, marks) else value for name, value in found.items()}
+
+
+async def run_call(server: Handling, message: Call, method: str, refusals: tuple[type[Exception], ...] = ()) -> None:
+    """Run a marked handler and answer its caller. An error among `refusals` is the answer; others are raised.
+
+    A request that does not fit (no such method, wrong arguments) is the caller's mistake: it is answered with
+    the error and does not harm the server.
+    """
+    handler = server.call_handlers.get(method)
+    if handler is None:
+        message.answer(Failure(UnknownRequest(type(server).__name__, message)))
+        return
+    try:
+        answer(message, await finish(handler(server, *message.args, **message.kwargs)))
+    except refusals as refusal:
+        message.answer(Failure(refusal))
+    except TypeError as error:
+        if not _is_misfit(error, handler, server, message):
+            raise
+        message.answer(Failure(error.with_traceback(None)))
+
+
+async def run_cast(process: Process, server: Handling, message: Cast, method: str) -> None:
+    """Run a marked handler; a request that does not fit is logged and dropped."""
+    handler = server.cast_handlers.get(method)
+    misfit: Exception
+    if handler is None:
+        misfit = UnknownRequest(type(server).__name__, message)
+    else:
+        try:
+            await finish(handler(server, *message.args, **message.kwargs))
+            return
+        except TypeError as error:
+            if not _is_misfit(error, handler, server, message):
+                raise
+            misfit = error
+    process.runtime.reports.warning(f"{process!r} dropped {message!r}: {misfit}", pid=process.pid)
+
+
+def answer(request: From, result: object) -> None:
+    """Give the caller what its handler returned, now or when the handler's `Deferred` is set."""
+    if isinstance(result, Deferred):
+        result.attach(request)  # pyright: ignore[reportUnknownMemberType]
+    elif result is not NO_REPLY:
+        request.answer(result)
+
+
+async def finish(result: Any) -> Any:
+    """What a callback returned, which may be a plain function's value or a coroutine."""
+    if type(result) is CoroutineType:
+        return await result  # pyright: ignore[reportUnknownVariableType]
+    return result  # pyright: ignore[reportUnknownVariableType]
+
+
+def _is_misfit(error: TypeError, handler: Callable[..., Any], server: Handling, message: Call | Cast) -> bool:
+    """Whether the error says that the arguments do not fit the handler, and does not come from within it.
+
+    A decorated handler takes whatever comes and fails further inside: there the signature it shows decides.
+    """
+    trace = error.__traceback__
+    if trace is not None and trace.tb_next is None:
+        return True  # raised where we call it: the handler never ran
+    try:
+        inspect.signature(handler).bind(server, *message.args, **message.kwargs)
+    except TypeError:
+        return True
+    except ValueError:
+        return False  # it shows none
+    return False

@@ -1,0 +1,202 @@
+"""What is delivered to processes, and the envelopes that carry requests between them."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any, Final, Protocol
+
+import attrs
+
+from ._pure.ids import Pid, Reference
+from .errors import NO_REPLY, CallError, CallTimeout, ServerExited, short
+from .reasons import Reason
+
+NO_KWARGS: Final[Mapping[str, Any]] = {}
+
+
+@attrs.frozen
+class Exit:
+    """A linked process ended (or someone sent an exit signal), seen by a process that traps exits."""
+
+    pid: Pid
+    reason: Reason
+
+
+@attrs.frozen
+class Down:
+    """A monitored process ended. `item` is its pid, or `(name, node)` where it was monitored by name."""
+
+    ref: Reference
+    item: Pid | tuple[str, str]
+    reason: Reason
+
+
+@attrs.frozen
+class NodeUp:
+    """A node connected."""
+
+    node: str
+
+
+@attrs.frozen
+class NodeDown:
+    """The connection to a node is lost; `reason` only for `monitor_nodes`."""
+
+    node: str
+    reason: str | None = None
+
+
+@attrs.frozen
+class Timeout:
+    """Nothing came within the idle timeout that the server had asked for."""
+
+
+@attrs.frozen
+class Continue:
+    """What a server in `handle_continue` is handling; it names it in a crash report and travels nowhere."""
+
+    token: object
+
+
+class Promise(Protocol):
+    """One value to come, awaited by one task at most. Each backend has its own."""
+
+    def set_result(self, value: Any, /) -> None: ...
+    def done(self) -> bool: ...
+    def __await__(self) -> Generator[Any, Any, Any]: ...
+
+
+def settle(promise: Promise) -> None:
+    """Wake whoever waits for the promise, if nobody has yet."""
+    if not promise.done():
+        promise.set_result(None)
+
+
+@attrs.frozen
+class Failure:
+    """Delivered in place of a reply: what the caller's await raises."""
+
+    error: BaseException
+
+
+class From:
+    """Whom to answer: given to `handle_call`, used with `reply`. The first answer counts, later ones vanish."""
+
+    __slots__ = ("_open", "caller")
+
+    def __init__(self, caller: Pid | None) -> None:
+        self.caller: Final = caller
+        self._open: dict[From, None] | None = None
+
+    def admit(self, open_requests: dict[From, None]) -> None:
+        """Enter the requests that a server still has to answer; `answer` and `withdraw` leave them."""
+        self._open = open_requests
+        open_requests[self] = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the caller still waits for an answer."""
+        return self._open is not None
+
+    def withdraw(self) -> bool:
+        """The caller gave up or was answered; whether the request was still open."""
+        open_requests, self._open = self._open, None
+        return open_requests is not None and open_requests.pop(self, NO_REPLY) is None
+
+    def answer(self, value: object) -> None:
+        """Send the reply, or a `Failure`; does nothing if the caller was answered or has given up."""
+        if self.withdraw():
+            self._deliver(value)
+
+    def server_ended(self, reason: Reason) -> None:
+        """The server ended with the request open."""
+        self.answer(Failure(ServerExited(reason)))
+
+    def _deliver(self, value: object) -> None:
+        raise TypeError(f"{type(self).__name__} has no way back to its caller")
+
+
+class Call(From):
+    """A request that wants a reply. `method` is None in the OTP form, whose request is then `args[0]`."""
+
+    __slots__ = ("args", "kwargs", "method", "promise")
+
+    def __init__(
+        self, caller: Pid | None, promise: Promise, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> None:
+        super().__init__(caller)
+        self.promise: Final = promise
+        self.method: Final = method
+        self.args: Final = args
+        self.kwargs: Final = kwargs
+
+    def __repr__(self) -> str:
+        return f"Call({describe(self.method, self.args, self.kwargs)}, from {self.caller})"
+
+    def expire(self, timeout_s: float) -> None:
+        """The caller's time is up."""
+        self.answer(Failure(CallTimeout(describe(self.method, self.args, self.kwargs), timeout_s)))
+
+    def _deliver(self, value: object) -> None:
+        if not self.promise.done():
+            self.promise.set_result(value)
+
+
+class Cast:
+    """A request that wants no reply. `method` is None in the OTP form, whose request is then `args[0]`."""
+
+    __slots__ = ("args", "kwargs", "method")
+
+    def __init__(self, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+        self.method: Final = method
+        self.args: Final = args
+        self.kwargs: Final = kwargs
+
+    def __repr__(self) -> str:
+        return f"Cast({describe(self.method, self.args, self.kwargs)})"
+
+
+class StopRequest(Call):
+    """A system message: stop in order. Its answer is the reason that the server really ended with."""
+
+    __slots__ = ()
+
+    def __init__(self, caller: Pid | None, promise: Promise, reason: Reason) -> None:
+        super().__init__(caller, promise, "stop", (reason,), NO_KWARGS)
+
+    def server_ended(self, reason: Reason) -> None:
+        self.answer(reason)
+
+
+def describe(method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    """A request as a person would write it, cut to one line."""
+    parts = [*map(short, args), *(f"{key}={short(value)}" for key, value in kwargs.items())]
+    return f"{method or 'request'}({', '.join(parts)})"
+
+
+def result_of(outcome: object) -> Any:
+    """The reply that was delivered, or the error that stands in its place, raised."""
+    if type(outcome) is Failure:
+        raise outcome.error
+    return outcome
+
+
+__all__ = [
+    "NO_KWARGS",
+    "Call",
+    "CallError",
+    "Cast",
+    "Continue",
+    "Down",
+    "Exit",
+    "Failure",
+    "From",
+    "NodeDown",
+    "NodeUp",
+    "Promise",
+    "StopRequest",
+    "Timeout",
+    "describe",
+    "result_of",
+    "settle",
+]

@@ -1,0 +1,240 @@
+"""The verbs a process lives by: spawn, send, receive, link, monitor, exit, and the names of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from itertools import islice
+from typing import Any, ParamSpec, TypeAlias, TypeGuard, TypeVar, overload
+
+from ._pure.ids import Pid, Reference
+from .errors import NoProcess
+from .mailbox import Mailbox
+from .reasons import Reason, as_reason
+from .refs import Dest, ServerRef, item_of, runtime_for
+from .runtime import Body, Process, Runtime, current, here, this_process
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Wanted: TypeAlias = Callable[[object], bool] | None
+
+DRAIN_MAX = 256  # messages taken without waiting before the other tasks get a turn
+
+
+def spawn(fn: Callable[P, Awaitable[object]], *args: P.args, **kwargs: P.kwargs) -> Pid:
+    """Start a process that runs `fn`; what it returns is ignored, its reason is then `Normal`.
+
+    It lives in the group of the application its parent belongs to, else of the node.
+    """
+    return _spawn(fn, args, kwargs, link=False).pid
+
+
+def spawn_link(fn: Callable[P, Awaitable[object]], *args: P.args, **kwargs: P.kwargs) -> Pid:
+    """Start a process linked with this one; however short its life, its exit is not missed."""
+    return _spawn(fn, args, kwargs, link=True).pid
+
+
+def spawn_monitor(fn: Callable[P, Awaitable[object]], *args: P.args, **kwargs: P.kwargs) -> tuple[Pid, Reference]:
+    """Start a process and monitor it; the `Down` has its true reason, however short its life."""
+    me = this_process("spawn_monitor")
+    pid = _spawn(fn, args, kwargs, link=False).pid
+    return pid, me.monitor(pid)
+
+
+def _spawn(fn: Callable[..., Awaitable[object]], args: Any, kwargs: Any, *, link: bool) -> Process:
+    me = this_process("spawn_link") if link else here()
+    parent = me if isinstance(me, Process) else None
+    label = getattr(fn, "__qualname__", None) or repr(fn)
+    return me.runtime.spawn(_body(fn, args, kwargs), label, parent, link=link)
+
+
+def _body(fn: Callable[..., Awaitable[object]], args: Any, kwargs: Any) -> Body:
+    async def body(_process: Process) -> None:
+        await fn(*args, **kwargs)
+
+    return body
+
+
+def self_pid() -> Pid:
+    """The pid of the process this runs in. Raises `NotAProcess` outside of one. OTP's `self()`."""
+    return this_process("self_pid").pid
+
+
+def make_ref() -> Reference:
+    """A reference unique across nodes and their incarnations."""
+    return here().runtime.make_ref()
+
+
+def send(dest: Dest, message: object) -> None:
+    """Send a message. Never waits; silent for a dead pid and for an absent name on another node.
+
+    Raises `NoProcess` for a local name (a `str`) that nobody has registered, as OTP does.
+    """
+    runtime = runtime_for(dest)
+    if isinstance(dest, str) and runtime.registry.whereis(dest) is None:
+        raise NoProcess(dest)
+    runtime.send(_sender(runtime), item_of(dest, runtime), message)
+
+
+def _sender(runtime: Runtime) -> Pid:
+    # A reference knows its node, so that code with no current node can send through it.
+    me = current.get(None)
+    return me.pid if isinstance(me, Process) else runtime.nobody
+
+
+@overload
+async def receive(*, timeout: float | None = None) -> object: ...
+@overload
+async def receive(what: type[T], *, timeout: float | None = None) -> T: ...
+@overload
+async def receive(what: Callable[[object], TypeGuard[T]], *, timeout: float | None = None) -> T: ...
+@overload
+async def receive(what: Callable[[object], bool], *, timeout: float | None = None) -> object: ...
+async def receive(what: Any = None, *, timeout: float | None = None) -> Any:
+    """Take the first message that is wanted: of a class, one a predicate holds for, or any.
+
+    What is left stays in the mailbox, in order. `timeout` is in seconds; with 0 only what is there already
+    counts. Raises `TimeoutError` if nothing came in time, `NotAProcess` outside of a process.
+    """
+    me = this_process("receive")
+    wanted: Wanted = (lambda message: isinstance(message, what)) if isinstance(what, type) else what
+    mailbox = me.mailbox
+    # The turn of the others comes before a message is taken, so that being cancelled there loses none.
+    if mailbox.taken_at_once == DRAIN_MAX:
+        mailbox.taken_at_once = 0
+        await me.runtime.backend.checkpoint()
+    found, seen = _take(mailbox, wanted, 0)
+    if found is not NOTHING:
+        mailbox.taken_at_once += 1
+        return found
+    mailbox.taken_at_once = 0
+    if timeout is not None and timeout <= 0:
+        await me.runtime.backend.checkpoint()
+        raise TimeoutError("there is no such message")
+    return await _wait_for(me, wanted, seen, timeout)
+
+
+async def _wait_for(me: Process, wanted: Wanted, seen: int, timeout: float | None) -> object:
+    """The first wanted message to come after the `seen` ones. Raises `TimeoutError`."""
+    mailbox = me.mailbox
+    timer = None if timeout is None else me.runtime.timers.after(timeout, mailbox.wake)
+    try:
+        while True:
+            taken = mailbox.taken
+            await mailbox.wait()
+            # Another task of the process may have taken messages meanwhile: then look at all of them again.
+            found, seen = _take(mailbox, wanted, seen if mailbox.taken == taken else 0)
+            if found is not NOTHING:
+                return found
+            if timer is not None and not timer.active:
+                raise TimeoutError(f"no such message came within {timeout} s")
+    finally:
+        if timer is not None:
+            timer.cancel()
+
+
+class _Nothing:
+    """The type of `NOTHING`."""
+
+
+NOTHING = _Nothing()  # no message was found, where a message may be anything
+
+
+def _take(mailbox: Mailbox, wanted: Wanted, seen: int) -> tuple[object, int]:
+    """The first wanted message after the `seen` ones, taken out, or `NOTHING` and how many were seen."""
+    queue = mailbox.queue
+    for index, message in enumerate(islice(queue, seen, None), seen):
+        if wanted is None or wanted(message):
+            mailbox.taken += 1
+            del queue[index]
+            return message, index
+    return NOTHING, len(queue)
+
+
+def flush() -> list[object]:
+    """Take everything out of the mailbox, in order."""
+    return this_process("flush").mailbox.take(lambda _message: True)
+
+
+def link(dest: Dest) -> None:
+    """Link this process with another: when one ends, the other gets its exit signal.
+
+    A dead local process raises `NoProcess`, or brings an `Exit` with `NoProc` if this process traps exits;
+    a process on an unreachable node brings an exit signal with `NoConnection`.
+    """
+    me = this_process("link")
+    me.link(_pid_of(dest, me.runtime))
+
+
+def unlink(dest: Dest) -> None:
+    """Remove the link. No exit of the other comes after this; one already in the mailbox stays there."""
+    me = this_process("unlink")
+    me.unlink(_pid_of(dest, me.runtime))
+
+
+def _pid_of(dest: Dest, runtime: Runtime) -> Pid:
+    item = item_of(dest, runtime)
+    if isinstance(item, Pid):
+        return item
+    process = runtime.lookup(item)
+    if process is None:
+        raise NoProcess(item[0])
+    return process.pid
+
+
+def monitor(dest: Dest) -> Reference:
+    """Be told by a `Down` when the process ends; at once if there is none, or its node is unreachable."""
+    me = this_process("monitor")
+    return me.monitor(item_of(dest, me.runtime))
+
+
+def demonitor(ref: Reference, *, flush: bool = False) -> bool:
+    """Stop monitoring. `True` if the monitor was active: then no `Down` comes any more.
+
+    If it was not, its `Down` may be in the mailbox already; `flush` removes it.
+    """
+    if not isinstance(ref, Reference):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{ref!r} is no reference")
+    return this_process("demonitor").demonitor(ref, flush=flush)
+
+
+def send_exit(dest: Dest, reason: Reason) -> None:
+    """Send an exit signal. OTP's `exit/2`.
+
+    `Normal` is ignored by others that do not trap exits; `Kill` ends any process, which is then seen as
+    `Killed`. Never waits; silent for a dead pid, `NoProcess` for an absent local name.
+    """
+    runtime = runtime_for(dest)
+    if isinstance(dest, str) and runtime.registry.whereis(dest) is None:
+        raise NoProcess(dest)
+    runtime.exit_signal(_sender(runtime), item_of(dest, runtime), as_reason(reason))
+
+
+def trap_exit(flag: bool) -> bool:
+    """Whether exit signals arrive as `Exit` messages from now on, rather than end this process; the old flag."""
+    me = this_process("trap_exit")
+    old, me.trap_exit = me.trap_exit, flag
+    return old
+
+
+def register(name: str, pid_or_ref: Pid | ServerRef[Any]) -> None:
+    """Register a local process under a name. Raises `NameTaken`, `NoProcess`, `ValueError` for no name."""
+    runtime = here().runtime
+    pid = pid_or_ref.pid if isinstance(pid_or_ref, ServerRef) else pid_or_ref
+    if pid not in runtime.processes:
+        raise NoProcess(pid)
+    runtime.registry.register(name, pid)
+
+
+def unregister(name: str) -> None:
+    """Free a name. Raises `NoProcess` if nobody has it."""
+    here().runtime.registry.unregister(name)
+
+
+def whereis(name: str) -> Pid | None:
+    """The local process of that name."""
+    return here().runtime.registry.whereis(name)
+
+
+def registered() -> list[str]:
+    """All local names, oldest first."""
+    return list(here().runtime.registry)

@@ -1,0 +1,139 @@
+"""Exit reasons: why a process ended, as its links, monitors and callers see it."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import attrs
+
+
+class RemoteError(Exception):
+    """An exception of another node, as data: the name of its type, its text and its printed traceback."""
+
+    def __init__(self, type_name: str, text: str, traceback: str = "") -> None:
+        super().__init__(type_name, text, traceback)
+        self.type_name = type_name
+        self.text = text
+        self.traceback = traceback
+
+    def __str__(self) -> str:
+        return f"{self.type_name}: {self.text}" if self.text else self.type_name
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RemoteError) and self.args == other.args
+
+    def __hash__(self) -> int:
+        return hash(self.args)
+
+
+@attrs.frozen
+class Reason:
+    """What every exit reason is. `str()` begins with OTP's word for it."""
+
+    def __str__(self) -> str:
+        return "reason"
+
+
+@attrs.frozen
+class Normal(Reason):
+    """The process was done. An exit signal with it is ignored by others, unless they trap exits."""
+
+    def __str__(self) -> str:
+        return "normal"
+
+
+@attrs.frozen
+class Shutdown(Reason):
+    """Stopped in order, by its supervisor for example. A clean end: transient children are not restarted."""
+
+    detail: object = None
+
+    def __str__(self) -> str:
+        return "shutdown" if self.detail is None else f"shutdown: {_text_of(self.detail)}"
+
+
+@attrs.frozen
+class Kill(Reason):
+    """Sent with `send_exit`, it ends any process, trapping or not; links and monitors then see `Killed`."""
+
+    def __str__(self) -> str:
+        return "kill"
+
+
+@attrs.frozen
+class Killed(Reason):
+    """The process was killed; it had no chance to clean up."""
+
+    def __str__(self) -> str:
+        return "killed"
+
+
+@attrs.frozen
+class NoProc(Reason):
+    """There was no such process when it was linked, monitored or called."""
+
+    def __str__(self) -> str:
+        return "noproc"
+
+
+@attrs.frozen
+class NoConnection(Reason):
+    """The connection to the process's node is lost, or could not be made. The process may still run."""
+
+    def __str__(self) -> str:
+        return "noconnection"
+
+
+@attrs.frozen
+class Crash(Reason):
+    """An exception nobody caught; from another node it is a `RemoteError` with the same text."""
+
+    exception: BaseException
+
+    def __str__(self) -> str:
+        if isinstance(self.exception, RemoteError):
+            return str(self.exception)
+        text = _text_of(self.exception)
+        name = type(self.exception).__name__
+        return f"{name}: {text}" if text else name
+
+
+@attrs.frozen
+class Custom(Reason):
+    """Any reason of the user's own, as `exit(term)` in OTP."""
+
+    term: object
+
+    def __str__(self) -> str:
+        return _text_of(self.term)
+
+
+def _text_of(value: object) -> str:
+    # A user's `__str__` may fail too; that must not get in the way of telling what happened.
+    try:
+        return str(value)
+    except Exception:  # noqa: BLE001 - whatever it raises, there is no text
+        return f"({type(value).__name__} without a text)"
+
+
+def is_quiet(reason: Reason) -> bool:
+    """Whether an end with this reason is no news for the log: normal and shutdown."""
+    return isinstance(reason, Normal | Shutdown)
+
+
+def as_reason(value: object) -> Reason:
+    """A reason from what a program gave: a reason as it is, an exception as a crash, anything else as `Custom`.
+
+    A group of exceptions with a single member is unwrapped: the member is the reason.
+    """
+    if isinstance(value, Reason):
+        return value
+    return Crash(unwrapped(value)) if isinstance(value, BaseException) else Custom(value)
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """The exception itself, or the only one that a group holds: task groups wrap whatever is raised in them."""
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return unwrapped(group.exceptions[0]) if len(group.exceptions) == 1 else group
+    return error

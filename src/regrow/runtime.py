@@ -1,0 +1,493 @@
+"""One node's processes: what a process is, how it ends, and how signals reach it.
+
+A process is a task with a mailbox. It has one cancel scope of its own, shielded, so that nothing ends it but
+an exit signal: a cancellation from around the node, or a stray one inside, is not a stop. A process that
+owns others (a supervisor) runs them in a task group outside that scope, so that they outlive its cancel for
+as long as their shutdown time says; its own end is news only after theirs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from itertools import count
+from typing import TypeAlias
+
+from anyio import CancelScope, create_task_group
+from anyio.abc import TaskGroup
+
+from ._backends import Backend
+from ._pure.child_spec import ShutdownTime
+from ._pure.ids import Pid, Reference
+from .clock import Clock
+from .errors import NoProcess, NotAProcess, NotInNode, StartError, StartFailed, exit_reason
+from .mailbox import Mailbox
+from .messages import Down, Exit, Failure, From, Promise, settle
+from .reasons import Crash, Kill, Killed, NoConnection, NoProc, Normal, Reason, Shutdown, is_quiet
+from .registry import Registry
+from .reports import CrashReport, Reports
+from .signals import Demonitor, Item, Link, Monitor, Route, Send, SendDown, SendExit, Signal, Unlink
+from .stacks import stack_of
+from .timers import Timer, Timers
+
+WORD = 2**32  # ids are made of unsigned 32-bit numbers
+REFUSAL_S = 1.0  # a task that has not ended this long after its cancel is named, with its stack
+
+Body: TypeAlias = Callable[["Process"], Awaitable[None]]
+
+
+class Process:
+    """One process: its mailbox, its relations to others, and its life from start to end."""
+
+    __slots__ = (
+        "_body",
+        "_refusal",
+        "_scope",
+        "_task_id",
+        "_unlinks",
+        "ancestors",
+        "at_home",
+        "bury_children",
+        "ended",
+        "exiting",
+        "group",
+        "home",
+        "inherited",
+        "label",
+        "last_message",
+        "links",
+        "mailbox",
+        "monitors",
+        "parent",
+        "pid",
+        "requests",
+        "runner",
+        "runtime",
+        "server",
+        "shutdown",
+        "start_error",
+        "started",
+        "started_at",
+        "trap_exit",
+        "waiters",
+        "watchers",
+    )
+
+    def __init__(self, runtime: Runtime, pid: Pid, body: Body, label: str, parent: Process | None) -> None:
+        self.runtime = runtime
+        self.pid = pid
+        self.label = label
+        self.mailbox = Mailbox(runtime.backend)
+        self.trap_exit = False
+        self.exiting: Reason | None = None  # an exit signal is ending it, with this reason
+        self.ended: Reason | None = None
+        self.inherited: Reason | None = None  # its parent ended with this, and it ends in order for that
+        self.links: dict[Pid, None] = {}  # dicts for their order: what is told to many is told in order of creation
+        self.monitors: dict[Reference, Item] = {}  # what it watches
+        self.watchers: dict[Reference, tuple[Pid, Item]] = {}  # who watches it, and under which name
+        self.requests: dict[From, None] = {}  # calls it has not answered
+        self.parent: Pid | None = None  # who started it with a link: obeyed by behaviours
+        self.ancestors: tuple[Pid, ...] = () if parent is None else (parent.pid, *parent.ancestors)
+        self.home: TaskGroup = runtime.home if parent is None else parent.home  # where what it spawns lives
+        self.at_home = True  # runs there itself, not in the group of a supervisor
+        self.group: TaskGroup | None = None  # of its own, for its children
+        self.bury_children: Callable[[Reason], Awaitable[None]] | None = None
+        self.server: object = None  # the object whose callbacks it runs, if it is a behaviour
+        self.runner: object = None  # what runs those callbacks
+        self.shutdown: ShutdownTime = "brutal_kill"  # what it gets to stop when its node does
+        self.last_message: object = None  # what it handled as it crashed
+        self.started: Promise | None = None  # its starter waits for this
+        self.start_error: StartError | None = None
+        self.started_at = time.time()
+        self.waiters: list[Promise] = []
+        self._unlinks = 0
+        self._body = body
+        self._scope: CancelScope | None = None
+        self._task_id: int | None = None  # of the task, where it lives in somebody else's
+        self._refusal: Timer | None = None
+
+    def __repr__(self) -> str:
+        return f"<Process {self.label} {self.pid}>"
+
+    # -- life
+
+    async def run(self) -> None:
+        """The process's task, from its first step to its last."""
+        current.set(self)
+        if self.bury_children is None:
+            await self._live()
+        else:
+            with CancelScope(shield=True):
+                async with create_task_group() as self.group:
+                    await self.bury_children(await self._live())
+        assert self.exiting is not None, "settled when its code was over"
+        self.end(self.exiting)
+
+    async def _live(self) -> Reason:
+        try:
+            with CancelScope(shield=True) as self._scope:
+                if self.exiting is None:
+                    await self._body(self)
+        except BaseException as error:  # noqa: BLE001 - the border where a process's death becomes its exit reason
+            reason = exit_reason(error)
+        else:
+            reason = Normal()
+        if isinstance(reason, Crash) and isinstance(reason.exception, KeyboardInterrupt):
+            self.runtime.interrupted(reason.exception)
+        # What it inherited has been reported where it happened.
+        elif self.exiting is None and not is_quiet(reason) and not self.start_error and reason is not self.inherited:
+            self._report_crash(reason)
+        return self.settle(reason)
+
+    def settle(self, reason: Reason) -> Reason:
+        """Its own code is over; the reason it ends with, which an exit signal may have settled before."""
+        if self._refusal is not None:
+            self._refusal.cancel()
+        self._scope = None
+        if self.exiting is None:
+            self.exiting = reason
+        self.mailbox.close()
+        return self.exiting
+
+    def attach(self, scope: CancelScope, task_id: int) -> None:
+        """Live in a task that is there already: its scope, once cancelled, ends the process."""
+        self._scope = scope
+        self._task_id = task_id
+
+    def ready(self) -> None:
+        """Its starter need not wait any longer."""
+        if self.started is not None:
+            settle(self.started)
+
+    def _report_crash(self, reason: Reason) -> None:
+        node, name = self.runtime.node_name, self.runtime.registry.name_of(self.pid)
+        doing = (self.ancestors, self.last_message, self.server)
+        self.runtime.reports.crash(CrashReport(node, self.pid, name, self.label, reason, *doing))
+
+    def die(self, reason: Reason) -> None:
+        """End it from outside: no further message is handled, its code stops at its next await."""
+        if self.exiting is not None:
+            return
+        self.exiting = reason
+        self.mailbox.close()
+        if self._scope is not None:
+            self._scope.cancel()
+            self._refusal = self.runtime.timers.after(REFUSAL_S, self._report_refusal)
+
+    def _report_refusal(self) -> None:
+        self.runtime.reports.warning(
+            f"{self!r} has not ended {REFUSAL_S} s after it was told to ({self.exiting}); it is at\n"
+            f"{stack_of(self, self._task_id)}",
+            pid=self.pid,
+        )
+
+    def end(self, reason: Reason) -> None:
+        """The task is over: free what it held, then tell everybody. Nothing in here may wait."""
+        self.ended = reason
+        runtime = self.runtime
+        runtime.forget(self)
+        for request in tuple(self.requests):
+            request.server_ended(reason)
+        for ref in tuple(self.monitors):
+            self.demonitor(ref)
+        failed_start = self.started is not None and not self.started.done()
+        if failed_start and self.parent is not None:
+            self.drop_link(self.parent)
+        links, self.links = self.links, {}
+        for pid in links:
+            runtime.exit_signal(self.pid, pid, reason, linked=True)
+        watchers, self.watchers = self.watchers, {}
+        for ref, (watcher, item) in watchers.items():
+            runtime.down(watcher, Down(ref, item, reason))
+        if self.started is not None and failed_start:
+            self.started.set_result(Failure(self.start_error or StartFailed(reason)))
+        for waiter in self.waiters:
+            settle(waiter)
+
+    async def wait_ended(self, timeout_s: float | None = None) -> bool:
+        """Return once its task is over and the news of it is out, or the time is up; whether it has ended."""
+        if self.ended is None:
+            promise = self.runtime.backend.promise()
+            self.waiters.append(promise)
+            timer = None if timeout_s is None else self.runtime.timers.after(timeout_s, lambda: settle(promise))
+            try:
+                await promise
+            finally:
+                self.waiters.remove(promise)
+                if timer is not None:
+                    timer.cancel()
+        return self.ended is not None
+
+    def drop_link(self, pid: Pid) -> None:
+        """Forget a link on both sides without a word."""
+        self.links.pop(pid, None)
+        other = self.runtime.processes.get(pid)
+        if other is not None:
+            other.links.pop(self.pid, None)
+
+    # -- exit signals
+
+    def exit_signal(self, sender: Pid, reason: Reason, *, linked: bool) -> None:
+        """An exit signal arrives, through a link or sent on purpose."""
+        if linked and not self._lose_link(sender):
+            return
+        if isinstance(reason, Kill) and not linked:
+            self.die(Killed())
+        elif self.trap_exit:
+            self.mailbox.post_system(Exit(sender, reason))
+        elif not isinstance(reason, Normal) or (sender == self.pid and not linked):
+            self.die(reason)
+
+    # -- links
+
+    def link(self, pid: Pid) -> None:
+        """Link with `pid`. A dead local process is `NoProcess`, or an `Exit` if this one traps exits."""
+        if pid == self.pid or pid in self.links:
+            return
+        other = self.runtime.processes.get(pid)
+        if other is not None:
+            self.links[pid] = None
+            other.links[self.pid] = None
+        elif not self.runtime.is_local(pid):
+            self.links[pid] = None
+            self.runtime.dispatch(pid.node, Link(self.pid, pid))
+        elif self.trap_exit:
+            self.mailbox.post_system(Exit(pid, NoProc()))
+        else:
+            raise NoProcess(pid)
+
+    def unlink(self, pid: Pid) -> None:
+        """Remove the link: no exit of `pid` comes after this; one that is in the mailbox already stays."""
+        if not self._lose_link(pid):
+            return
+        other = self.runtime.processes.get(pid)
+        if other is not None:
+            other.links.pop(self.pid, None)
+        elif not self.runtime.is_local(pid):
+            self._unlinks += 1
+            self.runtime.dispatch(pid.node, Unlink(self.pid, pid, self._unlinks))
+
+    def _lose_link(self, pid: Pid) -> bool:
+        if pid not in self.links:
+            return False
+        del self.links[pid]
+        return True
+
+    # -- monitors
+
+    def monitor(self, target: Pid | tuple[str, str]) -> Reference:
+        """Watch a pid or `(name, node)`; the `Down` comes once, at once if there is no such process."""
+        runtime = self.runtime
+        ref = runtime.make_ref()
+        self.monitors[ref] = target
+        node = target.node if isinstance(target, Pid) else target[1]
+        watched = runtime.lookup(target)
+        if watched is not None:
+            watched.watchers[ref] = (self.pid, target)
+            self.monitors[ref] = watched.pid
+        elif node == runtime.node_name:
+            runtime.down(self.pid, Down(ref, target, NoProc()))
+        else:
+            runtime.dispatch(node, Monitor(self.pid, ref, target if isinstance(target, Pid) else target[0]))
+        return ref
+
+    def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
+        """Stop watching. Whether the monitor was active; if not, its `Down` is in the mailbox, or flushed."""
+        target = self.monitors.pop(ref, None)
+        if target is None:
+            if flush:
+                self.mailbox.take(lambda message: isinstance(message, Down) and message.ref == ref)
+            return False
+        watched = self.runtime.lookup(target)
+        if watched is not None:
+            watched.watchers.pop(ref, None)
+        else:
+            node, to = (target.node, target) if isinstance(target, Pid) else (target[1], target[0])
+            if node != self.runtime.node_name:
+                self.runtime.dispatch(node, Demonitor(self.pid, ref, to))
+        return True
+
+
+class Outsider:
+    """Code that runs beside a node's processes and may call, cast and send on it."""
+
+    __slots__ = ("runtime",)
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+
+
+class NoRoute:
+    """The route of a node that has no others: every other node is unreachable."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+
+    def dispatch(self, node: str, signal: Signal) -> None:
+        self._runtime.undelivered(node, signal)
+
+
+class Runtime:
+    """The table of one node's processes, and the way for signals between them."""
+
+    def __init__(self, node_name: str, creation: int, backend: Backend, clock: Clock, home: TaskGroup) -> None:
+        self.node_name = node_name
+        self.creation = creation
+        self.backend = backend
+        self.clock = clock
+        self.home = home
+        self.processes: dict[Pid, Process] = {}
+        self.registry = Registry()
+        self.timers = Timers(clock)
+        self.reports = Reports(node_name)
+        self.route: Route = NoRoute(self)
+        self.node: object = None  # the node whose runtime this is
+        self.body: Process | None = None  # the process of the code that entered the node
+        self.interrupt: KeyboardInterrupt | None = None  # hit one of the processes; raised where the node is left
+        self.closed = False  # all is over: nothing can be started any more
+        self._pids = count(1)
+        self._refs = count(1)
+        self.nobody = Pid(node_name, 0, 0, creation)  # stands for outsiders where a signal needs a sender
+
+    # -- identity
+
+    def make_ref(self) -> Reference:
+        """A reference that no other node or incarnation will ever make."""
+        number = next(self._refs)
+        return Reference(self.node_name, self.creation, (number % WORD, number // WORD % WORD, number // WORD**2))
+
+    def is_local(self, pid: Pid) -> bool:
+        """Whether the pid names this node, in this or an earlier incarnation."""
+        return pid.node == self.node_name
+
+    def lookup(self, target: Item) -> Process | None:
+        """The local process that a pid or `(name, node)` means, if it is alive."""
+        if isinstance(target, Pid):
+            return self.processes.get(target)
+        name, node = target
+        pid = self.registry.whereis(name) if node == self.node_name else None
+        return None if pid is None else self.processes.get(pid)
+
+    # -- starting
+
+    def adopt(self, body: Body, label: str, parent: Process | None, name: str | None) -> Process:
+        """A new process in the table, under its name if it is to have one, with no task yet."""
+        if self.closed:
+            raise NotInNode(f"node {self.node_name} has stopped")
+        number = next(self._pids)
+        pid = Pid(self.node_name, number % WORD, number // WORD % WORD, self.creation)
+        if name is not None:
+            self.registry.register(name, pid)
+        process = Process(self, pid, body, label, parent)
+        self.processes[pid] = process
+        return process
+
+    def spawn(
+        self,
+        body: Body,
+        label: str,
+        parent: Process | None,
+        *,
+        link: bool = False,
+        name: str | None = None,
+        group: TaskGroup | None = None,
+        bury_children: Callable[[Reason], Awaitable[None]] | None = None,
+    ) -> Process:
+        """Start a process; linked at once if wanted, so that not even an instant end is missed."""
+        process = self.adopt(body, label, parent, name)
+        process.bury_children = bury_children
+        process.at_home = group is None
+        if link and parent is not None:
+            process.parent = parent.pid
+            process.links[parent.pid] = None
+            parent.links[process.pid] = None
+        (process.home if group is None else group).start_soon(process.run, name=f"{label} {process.pid}")
+        return process
+
+    def interrupted(self, interrupt: KeyboardInterrupt) -> None:
+        """Ctrl-C, which is for the program, hit a process: the node stops, and raises it where it is left."""
+        self.interrupt = interrupt
+        if self.body is not None:
+            self.body.die(Shutdown())
+
+    def forget(self, process: Process) -> None:
+        """A process ended: its name and its pid are free before anybody hears of it."""
+        del self.processes[process.pid]
+        self.registry.forget(process.pid)
+
+    # -- signals to a process, wherever it is
+
+    def send(self, sender: Pid, to: Item, message: object) -> None:
+        """Post a message; silent if nobody is there."""
+        process = self.lookup(to)
+        if process is not None:
+            process.mailbox.post(message)
+            return
+        node, target = (to.node, to) if isinstance(to, Pid) else (to[1], to[0])
+        if node != self.node_name:
+            self.dispatch(node, Send(sender, target, message))
+
+    def exit_signal(self, sender: Pid, to: Item, reason: Reason, *, linked: bool = False) -> None:
+        """Send an exit signal; silent if nobody is there."""
+        process = self.lookup(to)
+        if process is not None:
+            process.exit_signal(sender, reason, linked=linked)
+            return
+        node, target = (to.node, to) if isinstance(to, Pid) else (to[1], to[0])
+        if node != self.node_name:
+            self.dispatch(node, SendExit(sender, target, reason, linked))
+
+    def down(self, watcher: Pid, down: Down) -> None:
+        """Tell a watcher that what it watches has ended; dropped if it does not watch any more."""
+        process = self.processes.get(watcher)
+        if process is not None:
+            if process.monitors.pop(down.ref, None) is not None:
+                process.mailbox.post_system(down)
+        elif not self.is_local(watcher):
+            self.dispatch(watcher.node, SendDown(down.ref, watcher, down.item, down.reason))
+
+    def dispatch(self, node: str, signal: Signal) -> None:
+        self.route.dispatch(node, signal)
+
+    def undelivered(self, node: str, signal: Signal) -> None:
+        """A signal found no way to the node: whoever asked to be told is told so."""
+        match signal:
+            case Link(sender, to):
+                self.exit_signal(to, sender, NoConnection(), linked=True)
+            case Monitor(watcher, ref, to):
+                item: Item = to if isinstance(to, Pid) else (to, node)
+                self.down(watcher, Down(ref, item, NoConnection()))
+            case _:
+                pass  # everything else is fire and forget
+
+    # -- the end
+
+    def leftovers(self) -> tuple[str, ...]:
+        """What is still there, in words; nothing, after the node has stopped."""
+        return (
+            *(f"process {process.label} {pid}" for pid, process in self.processes.items()),
+            *(f"name {name}" for name in self.registry),
+            *([f"{len(self.timers)} timers"] if len(self.timers) else []),
+        )
+
+
+Here: TypeAlias = Process | Outsider
+
+current: ContextVar[Here] = ContextVar("regrow_here")
+
+
+def here() -> Here:
+    """The process this runs in, or the outsider that was lent a node. Raises `NotInNode`."""
+    try:
+        return current.get()
+    except LookupError:
+        raise NotInNode from None
+
+
+def this_process(verb: str) -> Process:
+    """The process this runs in. Raises `NotAProcess` for everybody else, naming the verb they tried."""
+    found = current.get(None)
+    if not isinstance(found, Process):
+        raise NotAProcess(verb)
+    return found

@@ -1,0 +1,104 @@
+"""What one process does to another, as data: the verbs of the carrier between nodes.
+
+Inside a node a signal is a method call; only what leaves the node takes this form. The order of the signals
+from one process to another is the order they were made in.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol, TypeAlias
+
+import attrs
+
+from ._pure.ids import Pid, Reference
+from .reasons import Reason
+
+Item: TypeAlias = Pid | tuple[str, str]
+"""What a monitor watches and a `Down` reports: a pid, or a name on a node."""
+
+
+@attrs.frozen
+class Send:
+    """A message to a pid, to a registered name, or to the alias that waits for a reply."""
+
+    sender: Pid
+    to: Pid | str | Reference
+    message: object
+
+
+@attrs.frozen
+class Link:
+    """Link both; answered with an exit if `to` is not alive."""
+
+    sender: Pid
+    to: Pid
+
+
+@attrs.frozen
+class Unlink:
+    """Remove the link; no exit of `to` reaches `sender` after this, whatever is under way."""
+
+    sender: Pid
+    to: Pid
+    id: int
+
+
+@attrs.frozen
+class UnlinkAck:
+    """The other side has removed the link."""
+
+    sender: Pid
+    to: Pid
+    id: int
+
+
+@attrs.frozen
+class SendExit:
+    """An exit signal: through a link as its sender ended, or sent on purpose."""
+
+    sender: Pid
+    to: Pid | str
+    reason: Reason
+    linked: bool
+
+
+@attrs.frozen
+class Monitor:
+    """Tell the watcher when `to`, a pid or a registered name, has ended."""
+
+    watcher: Pid
+    ref: Reference
+    to: Pid | str
+
+
+@attrs.frozen
+class Demonitor:
+    """The watcher does not want to know any more."""
+
+    watcher: Pid
+    ref: Reference
+    to: Pid | str
+
+
+@attrs.frozen
+class SendDown:
+    """The answer to a monitor."""
+
+    ref: Reference
+    watcher: Pid
+    item: Item
+    reason: Reason
+
+
+Signal: TypeAlias = Send | Link | Unlink | UnlinkAck | SendExit | Monitor | Demonitor | SendDown
+
+
+class Route(Protocol):
+    """The way to other nodes; the net kernel installs itself here."""
+
+    def dispatch(self, node: str, signal: Signal) -> None:
+        """Bring the signal to the node, connecting first if need be; never waits, never raises.
+
+        What can't be brought is handed to `Runtime.undelivered`.
+        """
+        ...

@@ -1,0 +1,139 @@
+"""The timers of one node: one task sleeps for all of them.
+
+Two shapes, because they are used differently. Ordinary timers are few and lie in a heap. The deadlines of
+calls are many and almost always cancelled, by the reply: those of the same length lie in one queue, in
+order by themselves, so that adding one costs an append and nothing has to be taken out.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Callable
+from itertools import count
+
+import anyio
+
+from .clock import Clock
+from .messages import Call
+
+SWEEP_EVERY = 256  # calls between two looks at the answered ones at the head of a queue
+
+
+class Timer:
+    """One running timer; `cancel` it, and it will not fire."""
+
+    __slots__ = ("_timers", "callback", "when")
+
+    def __init__(self, timers: Timers, when: float, callback: Callable[[], None]) -> None:
+        self._timers = timers
+        self.when = when
+        self.callback: Callable[[], None] | None = callback
+
+    @property
+    def active(self) -> bool:
+        return self.callback is not None
+
+    def cancel(self) -> float | None:
+        """Stop the timer; the seconds that were left, or `None` if it had fired or was cancelled before."""
+        if self.callback is None:
+            return None
+        self.callback = None
+        self._timers.forget_one()
+        return max(0.0, self.when - self._timers.clock.now())
+
+
+class Timers:
+    """All timers of one node, on the clock it was given."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self._heap: list[tuple[float, int, Timer]] = []
+        self._order = count()
+        self._active = 0
+        self._deadlines: dict[float, deque[tuple[float, Call]]] = {}
+        self._added_since_sweep = 0
+        self._sleeping_until = -math.inf  # never nudged before the ticker runs
+        self._sleep: anyio.CancelScope | None = None
+
+    def __len__(self) -> int:
+        return self._active
+
+    def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
+        """Call `callback` in `seconds`, not earlier. It runs in the ticker's task and must not fail."""
+        timer = Timer(self, self.clock.now() + seconds, callback)
+        heapq.heappush(self._heap, (timer.when, next(self._order), timer))
+        self._active += 1
+        self._wake_for(timer.when)
+        return timer
+
+    def expire_after(self, seconds: float, call: Call) -> None:
+        """Tell the call when its time is up, unless it was answered by then."""
+        when = self.clock.now() + seconds
+        queue = self._deadlines.get(seconds)
+        if queue is None:
+            queue = self._deadlines[seconds] = deque()
+        queue.append((when, call))
+        self._added_since_sweep += 1
+        if self._added_since_sweep >= SWEEP_EVERY:
+            self._sweep()
+        if when < self._sleeping_until:
+            self._wake_for(when)
+
+    async def run(self) -> None:
+        """The ticker: sleep until the next timer, fire what is due, for ever."""
+        while True:
+            # While a timer fires, others may be set: they count as earlier than this and are seen below.
+            self._sleeping_until = -math.inf
+            self._fire()
+            self._sleeping_until = self._next()
+            with anyio.CancelScope() as self._sleep:
+                await self.clock.sleep_until(self._sleeping_until)
+            self._sleep = None
+
+    def forget_one(self) -> None:
+        """A timer was cancelled. Its place in the heap is given back once the cancelled are the majority."""
+        self._active -= 1
+        if len(self._heap) > 64 and len(self._heap) > 2 * self._active:
+            self._heap = [entry for entry in self._heap if entry[2].active]
+            heapq.heapify(self._heap)
+
+    def _wake_for(self, when: float) -> None:
+        if when < self._sleeping_until:
+            self._sleeping_until = when
+            if self._sleep is not None:
+                self._sleep.cancel()
+
+    def _fire(self) -> None:
+        now = self.clock.now()
+        while self._heap and self._heap[0][0] <= now:
+            timer = heapq.heappop(self._heap)[2]
+            callback, timer.callback = timer.callback, None
+            if callback is not None:
+                self._active -= 1
+                callback()
+        for seconds, queue in list(self._deadlines.items()):
+            while queue and queue[0][0] <= now:
+                queue.popleft()[1].expire(seconds)
+            if not queue:
+                del self._deadlines[seconds]
+        # Answered calls that are not due stay: the ticker sleeps until their deadline, and so need not be woken
+        # by the next call of the same length, which is due later still.
+
+    def _sweep(self) -> None:
+        """Drop answered calls; one that waits long at the head must not keep all those behind it."""
+        self._added_since_sweep = 0
+        for seconds, queue in list(self._deadlines.items()):
+            while queue and not queue[0][1].is_open:
+                queue.popleft()
+            if len(queue) > 4 * SWEEP_EVERY:
+                queue = self._deadlines[seconds] = deque(entry for entry in queue if entry[1].is_open)
+            if not queue:
+                del self._deadlines[seconds]
+
+    def _next(self) -> float:
+        while self._heap and not self._heap[0][2].active:
+            heapq.heappop(self._heap)
+        timer_at = self._heap[0][0] if self._heap else math.inf
+        return min([timer_at, *(queue[0][0] for queue in self._deadlines.values())])

@@ -1,0 +1,41 @@
+"""What holds for every test: it runs on both loops, and leaves nothing behind."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.harness.leaks import Watch, name_of, tasks
+
+pytest_plugins = ["tests.harness.conformance"]
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    """The loop a test runs on: each on its own, and every asynchronous test on both."""
+    return request.param
+
+
+@pytest.fixture(autouse=True)
+def _leaves_nothing(request: pytest.FixtureRequest) -> None:
+    """No task, process, name, timer, descriptor or thread outlives the test that made it."""
+    asynchronous = "anyio_backend" in request.fixturenames
+    request.getfixturevalue("_leaves_no_task" if asynchronous else "_leaves_no_process")
+
+
+@pytest.fixture
+def _leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    watch = Watch(monkeypatch)
+    yield
+    left = watch.left()
+    assert not left, f"the test left behind: {', '.join(left)}"
+
+
+# Depends on the other, so as to be over, and the loop with it, before that one looks.
+@pytest.fixture
+async def _leaves_no_task(_leaves_no_process: None, anyio_backend_name: str) -> AsyncIterator[None]:
+    before = tasks(anyio_backend_name)
+    yield
+    left = sorted(map(name_of, tasks(anyio_backend_name) - before))
+    assert not left, f"the test left tasks behind: {', '.join(left)}"

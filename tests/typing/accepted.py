@@ -1,0 +1,204 @@
+"""What both checkers accept under strict rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Generic, TypeVar, assert_type
+
+from regrow import (
+    Behaviour,
+    ChildCounts,
+    ChildInfo,
+    ChildSpec,
+    Deferred,
+    Down,
+    GenServer,
+    Name,
+    Normal,
+    Pid,
+    Reason,
+    Reference,
+    ServerRef,
+    Stop,
+    Strategy,
+    Supervisor,
+    TypedChild,
+    call,
+    cast,
+    child,
+    monitor,
+    receive,
+    self_pid,
+    send,
+    spawn,
+    spawn_monitor,
+    start,
+    start_link,
+    start_monitor,
+    whereis,
+)
+
+
+class Counter(GenServer):
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+    async def init(self) -> None: ...
+
+    @call
+    async def add(self, n: int) -> int:
+        self.value += n
+        return self.value
+
+    @call
+    async def wait_even(self) -> int | Deferred[int]:
+        return Deferred[int]()
+
+    @call
+    async def only_deferred(self) -> Deferred[int]:
+        return Deferred[int]()
+
+    @call
+    async def opt(self, *, key: str = "a") -> tuple[int, str] | None:
+        return None
+
+    @call
+    async def opt_def(self) -> int | None | Deferred[int | None]:
+        return None
+
+    @call(timeout=None)
+    async def slow(self, n: int) -> str:
+        return str(n)
+
+    @call
+    def plain(self, n: int) -> str:
+        return str(n)
+
+    @call
+    def plain_def(self) -> str | Deferred[str]:
+        return ""
+
+    @call
+    def nothing(self) -> None: ...
+
+    @cast
+    async def reset(self) -> None: ...
+
+    @cast
+    def preset(self, n: int) -> None: ...
+
+    @call
+    async def twice(self, n: int) -> int:
+        self.plain(n)
+        await self.reset()
+        self.preset(1)
+        assert_type(self.plain(n), str)
+        return await self.add(n)
+
+    async def handle_info(self, message: object) -> None:
+        raise Stop(reason=Normal())
+
+    async def terminate(self, reason: Reason) -> None: ...
+
+
+class Sub(Counter):
+    @call
+    async def add(self, n: int) -> int:
+        return await super().add(n) if n else 1
+
+    @call
+    async def more(self) -> int:
+        return 1
+
+
+class JobCenterSup(Supervisor):
+    strategy = Strategy.ONE_FOR_ONE
+    intensity = 1
+    period = 3600.0
+
+    def init(self) -> Iterable[ChildSpec]:
+        return [
+            child(Counter).named("job_center_serv").with_(restart="permanent", shutdown=2.0),
+            child(JobCenterSup2),
+        ]
+
+
+class JobCenterSup2(Supervisor):
+    strategy = "one_for_all"
+
+    def init(self) -> Iterable[TypedChild[Behaviour]]:
+        return [child(Counter, 5)]
+
+
+K = TypeVar("K")
+
+
+class Cell(GenServer, Generic[K]):
+    def __init__(self, v: K) -> None:
+        self.v = v
+
+    @call
+    async def get(self) -> K:
+        return self.v
+
+    @cast
+    async def put(self, v: K) -> None: ...
+
+
+async def worker(name: str, n: int) -> None: ...
+
+
+async def servers() -> None:
+    ref: ServerRef[Counter] = await start_link(Counter, 5)
+    assert_type(await start(Counter, value=5), ServerRef[Counter])
+    assert_type(await start_monitor(Counter, 5), tuple[ServerRef[Counter], Reference])
+    ref2 = await start_link(child(Counter, 5).named("counter"))
+    assert_type(ref2, ServerRef[Counter])
+    assert_type(ref2.pid, Pid)
+    assert_type(await Counter.add(ref, 3), int)
+    assert_type(await Counter.add.with_timeout(0.5)(ref, 3), int)
+    assert_type(await Counter.add.with_timeout(None)(ref, n=3), int)
+    assert_type(await Counter.add(Name("counter", Counter).at("b@localhost"), 3), int)
+    Counter.reset(ref)
+    Counter.preset(ref, 3)
+    assert_type(await Counter.slow(ref, 3), str)
+    assert_type(await Counter.wait_even(ref), int)
+    assert_type(await Counter.opt(ref, key="b"), tuple[int, str] | None)
+    assert_type(await Counter.opt_def(ref), int | None)
+    assert_type(await Counter.plain(ref, 1), str)
+    assert_type(await Counter.plain_def(ref), str)
+    assert_type(await Counter.only_deferred(ref), int)
+    await Counter.nothing(ref)
+    sub = await start_link(Sub, 1)
+    assert_type(await Counter.add(sub, 3), int)
+    _base: ServerRef[Counter] = sub
+    pid = whereis("counter")
+    if pid is not None:
+        assert_type(ServerRef(pid, Counter), ServerRef[Counter])
+    d = Deferred[int]()
+    d.set(1)
+    d.fail(ValueError("no"))
+
+
+async def generic_servers() -> None:
+    assert_type(await start_link(Cell, 3), ServerRef[Cell[int]])
+    cell = await start_link(Cell[int], 3)
+    assert_type(await Cell[int].get(cell), int)
+
+
+async def supervisors() -> None:
+    sup = await start_link(JobCenterSup)
+    assert_type(await Supervisor.which_children(sup), list[ChildInfo])
+    assert_type(await Supervisor.count_children(sup), ChildCounts)
+    assert_type(await Supervisor.start_child(sup, child(Counter, 3)), ServerRef[Counter])
+
+
+async def processes() -> None:
+    assert_type(spawn(worker, "a", 1), Pid)
+    pid, ref = spawn_monitor(worker, "a", 1)
+    assert_type(ref, Reference)
+    assert_type(monitor(pid), Reference)
+    send(self_pid(), {"any": ("value", 1)})
+    assert_type(await receive(Down, timeout=1.0), Down)
+    await receive(lambda m: isinstance(m, Down))
+    assert_type(await receive(), object)

@@ -1,0 +1,47 @@
+"""What both checkers reject: each line with a number in its comment, and no other."""
+
+from __future__ import annotations
+
+from regrow import Deferred, GenServer, Name, ServerRef, Supervisor, call, cast, child, spawn, start_link
+from tests.typing.accepted import Counter, JobCenterSup, Sub, worker
+
+
+async def main() -> None:
+    ref = await start_link(Counter, 5)
+    sup = await start_link(JobCenterSup)
+    await Counter.add(sup, 3)  # 1 wrong reference
+    await Counter.add(ref, "3")  # 2 wrong argument
+    await Counter.add(ref)  # 3 missing argument
+    await Counter.reset(ref)  # 4 awaiting a cast
+    _x: str = await Counter.add(ref, 3)  # 5 wrong reply type
+    await Sub.add(ref, 3)  # 6 handler of a subclass on a reference to the base
+    await start_link(Counter, "5")  # 7 wrong constructor argument
+    child(Counter, "5")  # 8 wrong constructor argument in a specification
+    child(Counter).with_(restart="always")  # 9 wrong literal
+    await Supervisor.which_children(ref)  # 10 not a supervisor
+    Counter.add(ref, 3)  # 11 forgotten await
+    await Counter.add(Name("x", JobCenterSup), 3)  # 12 name of another class
+    _s: ServerRef[Sub] = ref  # 13 a base is not its subclass
+    await start_link(child(Counter, 5), 7)  # 14 arguments beside a specification
+    await Counter.plain(ref, "1")  # 15 wrong argument of a plain handler
+    await start_link(int, 5)  # 16 not a behaviour
+
+
+class Sub2(Counter):
+    @call
+    async def add(self, n: str) -> int:  # 17 incompatible override
+        return 1
+
+
+class AsyncCastWithReply(GenServer):
+    @cast
+    async def c(self) -> int:  # 18 a cast has no reply
+        return 1
+
+
+def wrong_deferred() -> None:
+    Deferred[int]().set("x")  # 19 wrong deferred reply
+
+
+def wrong_spawn() -> None:
+    spawn(worker, 1, "a")  # 20 wrong arguments of a process
