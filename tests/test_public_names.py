@@ -20,11 +20,13 @@ INTERFACE = {
     "servers": """GenServer Behaviour call cast Deferred NO_REPLY reply gen_call gen_cast start start_link start_monitor
         stop ServerRef Name""",
     "supervisors": "Supervisor child ChildSpec TypedChild ChildInfo Strategy AutoShutdown Restart",
+    "applications": "Application NormalStart Failover Takeover StartType application",
     "errors": """CallError CallTimeout NoProcess CallingSelf ServerExited StartFailed AlreadyStarted StartTimeout
-        Ignored""",
+        Ignored ApplicationError""",
 }
 # What stands beside the interface: the errors and types that its names raise and return.
-BESIDE = "ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest"
+BESIDE = """ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest AlreadyPresent
+    ChildError ChildNotFound ChildRunning ChildRestarting ConfigError ManifestError"""
 
 PUBLIC = sorted(name for names in [*INTERFACE.values(), BESIDE] for name in names.split())
 

@@ -55,7 +55,7 @@ def place(path: Path, node: ast.AST) -> str:
 def shipped() -> Iterator[Path]:
     """Every file of the project that holds text written by hand."""
     for path in sorted(ROOT.iterdir()):
-        if path.name.startswith((".venv", ".git")) or path.name.endswith("cache"):
+        if path.name.startswith((".venv", ".git", ".hypothesis")) or path.name.endswith("cache"):
             continue
         candidates = [path] if path.is_file() else sorted(path.rglob("*"))
         for file in candidates:

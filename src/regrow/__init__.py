@@ -1,11 +1,19 @@
 """OTP's supervision trees for Python, on asyncio and trio."""
 
+from . import application as application
 from ._pure.child_spec import AutoShutdown as AutoShutdown
 from ._pure.child_spec import ChildSpec as ChildSpec
 from ._pure.child_spec import Restart as Restart
 from ._pure.child_spec import Strategy as Strategy
+from ._pure.config import ConfigError as ConfigError
 from ._pure.ids import Pid as Pid
 from ._pure.ids import Reference as Reference
+from ._pure.manifest import ManifestError as ManifestError
+from .application_master import Application as Application
+from .application_master import Failover as Failover
+from .application_master import NormalStart as NormalStart
+from .application_master import StartType as StartType
+from .application_master import Takeover as Takeover
 from .behaviour import TypedChild as TypedChild
 from .behaviour import child as child
 from .behaviour import gen_call as gen_call
@@ -17,10 +25,16 @@ from .behaviour import stop as stop
 from .children import ChildCounts as ChildCounts
 from .children import ChildInfo as ChildInfo
 from .errors import NO_REPLY as NO_REPLY
+from .errors import AlreadyPresent as AlreadyPresent
 from .errors import AlreadyStarted as AlreadyStarted
+from .errors import ApplicationError as ApplicationError
 from .errors import CallError as CallError
 from .errors import CallingSelf as CallingSelf
 from .errors import CallTimeout as CallTimeout
+from .errors import ChildError as ChildError
+from .errors import ChildNotFound as ChildNotFound
+from .errors import ChildRestarting as ChildRestarting
+from .errors import ChildRunning as ChildRunning
 from .errors import Ignore as Ignore
 from .errors import Ignored as Ignored
 from .errors import NameTaken as NameTaken
@@ -81,26 +95,36 @@ from .refs import ServerRef as ServerRef
 from .supervisor import Supervisor as Supervisor
 
 __all__ = [
+    "AlreadyPresent",
     "AlreadyStarted",
+    "Application",
+    "ApplicationError",
     "AutoShutdown",
     "Behaviour",
     "CallError",
     "CallTimeout",
     "CallingSelf",
     "ChildCounts",
+    "ChildError",
     "ChildInfo",
+    "ChildNotFound",
+    "ChildRestarting",
+    "ChildRunning",
     "ChildSpec",
+    "ConfigError",
     "Crash",
     "Custom",
     "Deferred",
     "Down",
     "Exit",
+    "Failover",
     "From",
     "GenServer",
     "Ignore",
     "Ignored",
     "Kill",
     "Killed",
+    "ManifestError",
     "NO_REPLY",
     "Name",
     "NameTaken",
@@ -111,6 +135,7 @@ __all__ = [
     "NodeDown",
     "NodeUp",
     "Normal",
+    "NormalStart",
     "NotAProcess",
     "NotInNode",
     "Pid",
@@ -125,12 +150,15 @@ __all__ = [
     "StartError",
     "StartFailed",
     "StartTimeout",
+    "StartType",
     "Stop",
     "Strategy",
     "Supervisor",
+    "Takeover",
     "Timeout",
     "TypedChild",
     "UnknownRequest",
+    "application",
     "call",
     "cast",
     "child",

@@ -147,6 +147,17 @@ class ChildRestarting(ChildError):
         super().__init__(f"child {child_id!r} is restarting")
 
 
+class ApplicationError(Exception):
+    """What was asked of an application could not be done; `reason` says why, as an exit reason."""
+
+    def __init__(self, application: str, reason: Reason) -> None:
+        super().__init__(f"application {application}: {reason}")
+        self.application = application
+        self.reason = reason
+        if isinstance(reason, Crash):
+            self.__cause__ = reason.exception
+
+
 class ProcessExited(Exception):
     """The body of `async with Node()` was ended by an exit signal, for example from a process linked to it."""
 

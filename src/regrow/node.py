@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import Token
+from os import PathLike
 from types import TracebackType
 from typing import Self
 
@@ -14,9 +15,12 @@ from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
 from ._backends import running_backend
+from ._pure.config import NodeConfig
 from ._pure.ids import UNNAMED_NODE
+from .application_controller import ApplicationController
 from .clock import Clock, MonotonicClock
 from .errors import ProcessExited, exit_reason
+from .manifests import Manifests, read_config
 from .messages import StopRequest
 from .reasons import Killed, Normal, Reason, Shutdown
 from .runtime import WORD, Here, Outsider, Process, Runtime, current, here
@@ -26,20 +30,38 @@ from .stacks import stack_of
 class Node:
     """A node of its own in this interpreter. The body of `async with Node()` is a process of it.
 
-    Leaving the body stops everything in order: supervisors and servers are told `Shutdown` and get their
-    shutdown time, one after the other, the newest first; then other processes are killed. Several nodes may
-    live side by side.
+    Leaving the body stops everything in order, the newest first: applications; then other supervisors and
+    servers, which are told `Shutdown` and get their shutdown time one after the other; then other processes
+    are killed. Several nodes may live side by side.
     """
 
-    def __init__(self, name: str | None = None, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        name: str | None = None,
+        *,
+        config: str | PathLike[str] | NodeConfig | None = None,
+        path: Iterable[str | PathLike[str]] = (),
+        clock: Clock | None = None,
+    ) -> None:
+        """A node with its configuration, a file or read already, and the directories to find applications in.
+
+        Raises `ConfigError` that lists all mistakes of the configuration.
+        """
         self.name = UNNAMED_NODE if name is None else name
         self.clock = MonotonicClock() if clock is None else clock
+        self.manifests = Manifests(path)
+        self.config = _config(config, self.manifests)
         self._running: _Running | None = None
 
     @property
     def runtime(self) -> Runtime:
         """The node's table of processes. Raises `RuntimeError` before the node was entered."""
         return self._entered().runtime
+
+    @property
+    def applications(self) -> ApplicationController:
+        """The node's application controller. Raises `RuntimeError` before the node was entered."""
+        return self._entered().applications
 
     def _entered(self) -> _Running:
         if self._running is None:
@@ -72,6 +94,12 @@ class Node:
             current.reset(token)
 
 
+def _config(config: str | PathLike[str] | NodeConfig | None, manifests: Manifests) -> NodeConfig:
+    if config is None:
+        return NodeConfig()
+    return config if isinstance(config, NodeConfig) else read_config(config, manifests)
+
+
 def current_node() -> Node:
     """The node this runs on. Raises `NotInNode` outside of any."""
     node = here().runtime.node
@@ -86,7 +114,9 @@ class _Running:
         self.runtime = Runtime(node.name, secrets.randbelow(WORD - 1) + 1, running_backend(), node.clock, group)
         self.runtime.node = node
         self.body = self.runtime.body = self.runtime.adopt(_body_has_no_task, "node body", None, None)
+        self.applications = ApplicationController(self.runtime, node.manifests, node.config.env)
         self.stopped = False
+        self._shutdown_timeout_s = node.config.shutdown_timeout
         self._group = group
         self._task_id = anyio.get_current_task().id
         self._ticker = CancelScope(shield=True)
@@ -144,6 +174,7 @@ class _Running:
     async def _stop(self, reason: Reason) -> None:
         """Stop those that have an orderly end, kill what is left until nobody is, then end the body's process."""
         with CancelScope(shield=True):
+            await self.applications.stop_all(self._shutdown_timeout_s)
             for process in reversed(self._others()):
                 if process.runner is not None and process.at_home:
                     await self._stop_in_order(process)

@@ -47,6 +47,7 @@ class Process:
         "_task_id",
         "_unlinks",
         "ancestors",
+        "application",
         "at_home",
         "bury_children",
         "ended",
@@ -59,6 +60,7 @@ class Process:
         "links",
         "mailbox",
         "monitors",
+        "on_end",
         "parent",
         "pid",
         "requests",
@@ -90,6 +92,8 @@ class Process:
         self.parent: Pid | None = None  # who started it with a link: obeyed by behaviours
         self.ancestors: tuple[Pid, ...] = () if parent is None else (parent.pid, *parent.ancestors)
         self.home: TaskGroup = runtime.home if parent is None else parent.home  # where what it spawns lives
+        self.application: str | None = None if parent is None else parent.application
+        self.on_end: Callable[[Reason], None] | None = None  # told last, when everybody else knows
         self.at_home = True  # runs there itself, not in the group of a supervisor
         self.group: TaskGroup | None = None  # of its own, for its children
         self.bury_children: Callable[[Reason], Awaitable[None]] | None = None
@@ -204,6 +208,8 @@ class Process:
             self.started.set_result(Failure(self.start_error or StartFailed(reason)))
         for waiter in self.waiters:
             settle(waiter)
+        if self.on_end is not None:
+            self.on_end(reason)
 
     async def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Return once its task is over and the news of it is out, or the time is up; whether it has ended."""

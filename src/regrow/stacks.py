@@ -19,7 +19,8 @@ def stack_of(process: object, task_id: int | None = None) -> str:
         if task.id == task_id:
             return _printed(frames)
         mine = [i for i, frame in enumerate(frames) if frame.f_locals.get("self") is process]
-        if mine:
+        # Others that wait for the process have frames of its methods as well; only its own task has its `run`.
+        if any(frames[i].f_code.co_name == "run" for i in mine):
             return _printed(frames[mine[-1] + 1 :] or frames[-1:])
     return "  (no task)"
 

@@ -168,7 +168,7 @@ def this() -> GenServer:
     return Counter()
 
 
-@row("GEN-003", "GEN-006", "PLB-002")
+@row("GEN-003", "GEN-006", "PLB-002", "PLB-004")
 @row("GEN-004", deviation="a failed start_link does not kill a starter that does not trap: one failure, one place")
 @row("GEN-005", translated="`raise Stop(reason)` for both: the process ends with the reason, and there is no report")
 @starters

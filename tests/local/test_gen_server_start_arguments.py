@@ -99,3 +99,15 @@ async def test_what_init_returns_is_ignored(style: Any) -> None:
     async with Node():
         ref = await start_link(style(Junk))
         assert await Counter.add(ref, 1) == 1
+
+
+@row("GEN-061", translated="what differs from the defaults is said in the specification, not on the class")
+async def test_a_server_is_its_own_child_specification() -> None:
+    """The class and its arguments; the id is the class's name, or the registered one."""
+    spec = child(Counter, 5)
+    assert (spec.id, spec.cls, spec.args, spec.restart, spec.shutdown) == ("Counter", Counter, (5,), "permanent", 5.0)
+    assert spec.named("counter").id == "counter"
+    changed = spec.with_(id="other", restart="temporary", shutdown="brutal_kill")
+    assert (changed.id, changed.restart, changed.shutdown) == ("other", "temporary", "brutal_kill")
+    async with Node():
+        assert await Counter.add(await start_link(changed), 1) == 6

@@ -82,6 +82,16 @@ async def test_a_cancelled_wait_leaves_the_mailbox_ready_for_the_next() -> None:
         mailbox.post("next")
 
 
+async def test_after_a_cancelled_wait_another_task_may_wait() -> None:
+    """Also if nothing was posted in between."""
+    mailbox = a_mailbox()
+    for _ in range(2):
+        async with anyio.create_task_group() as group:
+            group.start_soon(mailbox.wait)
+            await settled()
+            group.cancel_scope.cancel()
+
+
 async def test_a_second_task_that_waits_is_refused() -> None:
     """Rather than one of them never woken."""
     mailbox = a_mailbox()

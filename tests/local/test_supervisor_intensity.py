@@ -18,7 +18,10 @@ from regrow import (
     child,
     monitor,
     receive,
+    self_pid,
+    send,
     send_exit,
+    spawn,
 )
 from regrow._pure.child_spec import RestartWord
 from regrow.runtime import Runtime
@@ -196,6 +199,34 @@ async def test_a_try_that_was_overtaken_by_the_restart_of_a_sibling_is_void(firs
         stopped = ["-a"] if first_fault == "b" else []
         assert script.news() == ["!b", *second, *stopped, "+a", "+b"]
         assert [report.child for report in node.runtime.reports.restarts] == ["b", "a", first_fault]
+
+
+async def test_a_try_that_is_void_does_not_come_before_those_who_wait() -> None:
+    """Of two tries in the mailbox only the last is one: a request between them is answered before it."""
+    script = Script()
+    async with Node() as node:
+        sup = await start_tree(*workers(script, "ab"), strategy="one_for_all", intensity=10)
+        script.fail("b", Broken("first"), Broken("second"))
+        gate = script.gate("b")
+        await end(await pid_of(sup, "b"), Kill())
+        await settled()
+        await end(_child_pid(node.runtime, "a"), Kill())
+        gate.set()
+        gate = script.gate("b")
+        await settled()  # the first try for b has failed, and a's end restarts the group: b waits again
+
+        async def ask(parent: Pid) -> None:
+            send(parent, await children(sup))
+
+        spawn(ask, self_pid())
+        await settled()
+        gate.set()
+        gate = script.gate("b")
+        await settled()
+        assert set(await receive(dict, timeout=0)) == {"a", "b"}
+        gate.set()
+        assert None not in (await children(sup)).values()
+        assert [report.child for report in node.runtime.reports.restarts] == ["b", "a", "b"]
 
 
 def _child_pid(runtime: Runtime, id_: str) -> Pid:

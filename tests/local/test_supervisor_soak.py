@@ -9,7 +9,8 @@ import time
 import pytest
 
 from regrow import Node, stop
-from tests.local.supervisor_soak import Fate, Oracle, World
+from tests.local.supervisor_oracle import Oracle
+from tests.local.supervisor_world import Fate, World
 
 EVENTS = 2000
 SEED = 1

@@ -65,9 +65,12 @@ def marked() -> dict[int, str]:
 def head_of(line: int) -> int:
     """The line of the `def` for a line among its decorators: the checkers differ in where they put an error."""
     for node in ast.walk(ast.parse(REJECTED.read_text(encoding="utf-8"))):
-        decorated = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.decorator_list
-        if decorated and node.decorator_list[0].lineno <= line <= node.lineno:
-            return node.lineno
+        match node:
+            case ast.FunctionDef(decorator_list=[first, *_]) | ast.AsyncFunctionDef(decorator_list=[first, *_]):
+                if first.lineno <= line <= node.lineno:
+                    return node.lineno
+            case _:
+                pass
     return line
 
 

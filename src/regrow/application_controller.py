@@ -1,0 +1,431 @@
+"""The application controller: what is loaded, what runs, and who waits for it.
+
+An object whose methods never wait, but for those that are asked to (`start`, `stop`): a start is a process,
+the application's master, and its outcome comes back as a method call. So no application, however slow, keeps
+the controller from answering, and whoever waits does so on a promise of his own.
+"""
+
+from __future__ import annotations
+
+import enum
+import importlib
+from collections.abc import Mapping
+from typing import Protocol
+
+import attrs
+
+from ._pure.checks import is_text
+from ._pure.child_spec import Restart
+from ._pure.manifest import Manifest
+from ._pure.start_order import OrderError, start_order
+from .application_master import (
+    Application,
+    ApplicationEnded,
+    MasterRunner,
+    NormalStart,
+    StartType,
+    StopOrder,
+    time_limit,
+)
+from .errors import ApplicationError
+from .manifests import Manifests
+from .messages import Failure, Promise, result_of
+from .reasons import Custom, Killed, Normal, Reason
+from .runtime import Process, Runtime
+from .stacks import stack_of
+
+STACKS_SHOWN = 10  # of an application that does not stop
+
+
+class Phase(enum.Enum):
+    """What an application that is loaded is doing on this node."""
+
+    LOADED = "loaded"
+    """It is known, and does not run: not started yet, stopped, or ended."""
+    STARTING = "starting"
+    """Its start is under way, here or on another node."""
+    RUNNING = "running"
+    """It runs here."""
+    STOPPING = "stopping"
+    """It is being stopped here."""
+    STANDBY = "standby"
+    """It was started here, and runs on another node."""
+
+
+@attrs.define(eq=False)
+class LoadedApplication:
+    """One application that the node knows, and where it is."""
+
+    manifest: Manifest
+    env: dict[str, object]
+    phase: Phase = Phase.LOADED
+    restart: Restart = Restart.TEMPORARY
+    start_type: StartType | None = None
+    """How it was started here; `None` while it does not run."""
+    master: Process | None = None
+    runs_at: str | None = None
+    started: bool = False
+    """Somebody started it, and nobody stopped it: it runs somewhere, or has ended by itself."""
+    reason: Reason | None = None
+    """Why it does not run: it could not be started, or has ended by itself."""
+    starters: list[Promise] = attrs.field(factory=list[Promise])
+    stoppers: list[Promise] = attrs.field(factory=list[Promise])
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+
+class Distribution(Protocol):
+    """Who decides where an application runs; the distributed application controller installs itself here.
+
+    It orders with `run_here`, `stop_here`, `runs_elsewhere` and `runs_nowhere`.
+    """
+
+    def controls(self, name: str) -> bool:
+        """Whether the place of this application is decided here, rather than being this node always."""
+        ...
+
+    def start_wanted(self, name: str) -> None:
+        """Somebody here wants it started."""
+        ...
+
+    def stop_wanted(self, name: str) -> None:
+        """Somebody here wants it stopped, wherever it runs."""
+        ...
+
+    def started_here(self, name: str) -> None:
+        """It runs here now."""
+        ...
+
+    def failed_here(self, name: str, reason: Reason) -> None:
+        """It could not be started here, or ended here by itself."""
+        ...
+
+    def stopped_here(self, name: str, handoff: object) -> None:
+        """It was stopped here as ordered; what it handed over, if it was asked."""
+        ...
+
+
+class ApplicationController:
+    """The applications of one node."""
+
+    def __init__(
+        self, runtime: Runtime, manifests: Manifests, environments: Mapping[str, Mapping[str, object]]
+    ) -> None:
+        self._runtime = runtime
+        self._manifests = manifests
+        self._environments = environments  # from the node's configuration, by application
+        self._early: dict[str, dict[str, object]] = {}  # set before the application was loaded
+        self._persistent: dict[str, dict[str, object]] = {}
+        self._closing = False  # the node stops: nothing is started any more
+        self.loaded: dict[str, LoadedApplication] = {}
+        self.running: dict[str, LoadedApplication] = {}  # those that run here, in start order
+        self.distribution: Distribution | None = None
+
+    # -- loading and environment
+
+    def load(self, name: str) -> None:
+        """Make an application known, with those it includes."""
+        if name in self.loaded:
+            raise ApplicationError(name, Custom("already_loaded"))
+        self._load(name)
+
+    def unload(self, name: str) -> None:
+        """Forget an application and its environment, with those it includes."""
+        application = self._known(name)
+        if application.phase is not Phase.LOADED:
+            raise ApplicationError(name, Custom("running"))
+        del self.loaded[name]
+        for included in application.manifest.included_applications:
+            if included in self.loaded and self.loaded[included].phase is Phase.LOADED:
+                self.unload(included)
+
+    def get_env(self, name: str, key: str, default: object = None) -> object:
+        application = self.loaded.get(name)
+        return (self._early.get(name, {}) if application is None else application.env).get(key, default)
+
+    def set_env(self, name: str, key: str, value: object, *, persistent: bool) -> None:
+        for what, word in ((name, "application"), (key, "key")):
+            if not is_text(what):
+                raise TypeError(f"environment of {name!r}, key {key!r}: the {word} must be a non-empty string")
+        if persistent:
+            self._persistent.setdefault(name, {})[key] = value
+        application = self.loaded.get(name)
+        (self._early.setdefault(name, {}) if application is None else application.env)[key] = value
+
+    def unset_env(self, name: str, key: str, *, persistent: bool) -> None:
+        application = self.loaded.get(name)
+        (self._early.get(name, {}) if application is None else application.env).pop(key, None)
+        if persistent:
+            self._persistent.get(name, {}).pop(key, None)
+
+    def _load(self, name: str) -> LoadedApplication:
+        if name not in self.loaded:
+            for manifest in self._family(name, {}).values():
+                self.loaded[manifest.name] = LoadedApplication(manifest, self._environment(manifest))
+        return self.loaded[name]
+
+    def _family(self, name: str, found: dict[str, Manifest]) -> dict[str, Manifest]:
+        """The manifests of an application and of those it includes that are not loaded: all of them, or an error."""
+        if name not in self.loaded and name not in found:
+            found[name] = self._manifests.find(name)
+            for included in found[name].included_applications:
+                self._family(included, found)
+        return found
+
+    def _environment(self, manifest: Manifest) -> dict[str, object]:
+        early, configured = self._early.pop(manifest.name, {}), self._environments.get(manifest.name, {})
+        return {**early, **manifest.env, **configured, **self._persistent.get(manifest.name, {})}
+
+    def _known(self, name: str) -> LoadedApplication:
+        if name not in self.loaded:
+            raise ApplicationError(name, Custom("not_loaded"))
+        return self.loaded[name]
+
+    def _distributed(self, name: str) -> Distribution | None:
+        return self.distribution if self.distribution is not None and self.distribution.controls(name) else None
+
+    # -- starting
+
+    async def start(self, name: str, restart: Restart) -> None:
+        """Start an application, or wait with those who did; returns once it runs, here or elsewhere."""
+        application = self._load(name)
+        if application.phase is Phase.STOPPING and self._distributed(name) is None:
+            await self._gone_from_here(application)
+            application = self._load(name)
+        if application.phase is not Phase.STARTING:
+            self._begin(application, restart)
+        promise = self._runtime.backend.promise()
+        if application.phase is Phase.STARTING:
+            application.starters.append(promise)
+            result_of(await promise)
+
+    async def ensure_all_started(self, name: str, restart: Restart) -> list[str]:
+        """Start an application and, before it, all it needs; those started here, in order. All or nothing."""
+        mine: list[str] = []
+        try:
+            for needed in self._order(name):
+                if self.is_started(needed):
+                    continue
+                # One that somebody else is starting is waited for, and is not this caller's to stop again.
+                others = needed in self.loaded and self.loaded[needed].phase is Phase.STARTING
+                await self.start(needed, restart)
+                if not others:
+                    mine.append(needed)
+        except ApplicationError:
+            for needed in reversed(mine):
+                if self.is_started(needed):  # it may have ended by itself
+                    await self.stop(needed)
+            raise
+        return mine
+
+    def _order(self, name: str) -> tuple[str, ...]:
+        try:
+            return start_order(name, self._manifests.find_or_none)
+        except OrderError as error:
+            raise ApplicationError(error.application, Custom(str(error))) from None
+
+    def is_started(self, name: str) -> bool:
+        """Whether it runs here or stands by for running elsewhere."""
+        application = self.loaded.get(name)
+        return application is not None and application.phase in (Phase.RUNNING, Phase.STANDBY)
+
+    def _begin(self, application: LoadedApplication, restart: Restart) -> None:
+        if application.phase is not Phase.LOADED:
+            raise ApplicationError(application.name, Custom("already_started"))
+        if self._closing:
+            raise ApplicationError(application.name, Custom("the node is stopping"))
+        self._check_dependencies(application.manifest)
+        application.phase, application.restart = Phase.STARTING, restart
+        application.started, application.reason = False, None
+        distribution = self._distributed(application.name)
+        if distribution is None:
+            self.run_here(application.name, NormalStart())
+        else:
+            distribution.start_wanted(application.name)
+
+    def _check_dependencies(self, manifest: Manifest) -> None:
+        for needed in manifest.applications:
+            if self.is_started(needed) or needed in manifest.optional_applications:
+                continue
+            word = "not_running" if needed in self.loaded and self.loaded[needed].started else "not_started"
+            raise ApplicationError(manifest.name, Custom(f"{word}: {needed}"))
+
+    def run_here(self, name: str, start_type: StartType) -> None:
+        """Start the application on this node: its master, in a process of its own."""
+        application = self.loaded[name]
+        application.phase, application.start_type = Phase.STARTING, start_type
+        manifest = application.manifest
+        if manifest.module is None:
+            self._runs(application, start_type, None)
+            return
+        runner = MasterRunner(manifest, lambda: _class_of(manifest), start_type)
+        master = self._runtime.spawn(
+            runner.run, f"application {name}", None, group=self._runtime.home, bury_children=runner.bury_children
+        )
+        master.runner, application.master = runner, master
+        runner.on_ready = lambda: self._runs(application, start_type, master)
+        master.on_end = lambda reason: self._master_ended(application, runner, reason)
+
+    def _runs(self, application: LoadedApplication, start_type: StartType, master: Process | None) -> None:
+        application.phase, application.start_type, application.master = Phase.RUNNING, start_type, master
+        application.runs_at, application.started = self._runtime.node_name, True
+        self.running[application.name] = application
+        self._runtime.reports.progress(f"application {application.name} started ({start_type})")
+        distribution = self._distributed(application.name)
+        if distribution is not None:
+            distribution.started_here(application.name)
+        _settle_all(application.starters, None)
+
+    def runs_elsewhere(self, name: str, node: str) -> None:
+        """It runs on another node, and this one stands by."""
+        application = self.loaded[name]
+        application.phase, application.runs_at, application.started = Phase.STANDBY, node, True
+        _settle_all(application.starters, None)
+
+    def runs_nowhere(self, name: str, reason: Reason | None) -> None:
+        """It was stopped everywhere, or has failed everywhere, for that reason; then its restart type applies."""
+        application = self.loaded[name]
+        application.phase, application.runs_at, application.reason = Phase.LOADED, None, reason
+        started, application.started = application.started, application.started and reason is not None
+        error = ApplicationError(name, Custom("stopped") if reason is None else reason)
+        _settle_all(application.starters, Failure(error))
+        _settle_all(application.stoppers, None)
+        if reason is None:
+            return
+        did = "ended by itself" if started else "did not start"
+        self._runtime.reports.warning(f"application {name} ({application.restart.value}) {did}: {reason}")
+        if _fatal(application.restart, reason):
+            assert self._runtime.body is not None, "applications run inside of a node's body"
+            self._runtime.body.die(Custom(ApplicationEnded(name, reason, started)))
+
+    # -- ending
+
+    async def stop(self, name: str) -> None:
+        """Stop an application; returns once it is gone, on every node if it is a distributed one."""
+        application = self.loaded.get(name)
+        if application is not None and application.phase is Phase.LOADED and application.started:
+            application.started, application.reason = False, None  # it had ended by itself: now it counts as stopped
+            return
+        if application is None or not self._can_stop(application):
+            raise ApplicationError(name, Custom("not_started"))
+        distribution = self._distributed(name)
+        if distribution is not None:
+            distribution.stop_wanted(name)
+        elif application.phase is Phase.RUNNING:
+            self.stop_here(name)
+        await self._gone_from_here(application)
+
+    async def _gone_from_here(self, application: LoadedApplication) -> None:
+        """Wait until a stop that was ordered is done."""
+        if application.phase is not Phase.LOADED:
+            promise = self._runtime.backend.promise()
+            application.stoppers.append(promise)
+            await promise
+
+    def _can_stop(self, application: LoadedApplication) -> bool:
+        """Whether there is something to stop; a start that waits for another node can be called off."""
+        if application.phase is Phase.STARTING:
+            return application.master is None and self._distributed(application.name) is not None
+        return application.phase is not Phase.LOADED
+
+    async def stop_all(self, timeout_s: float) -> None:
+        """Stop what runs on this node, newest first, without a word to other nodes; nothing starts any more.
+
+        What is just starting is killed. What has not stopped within `timeout_s` is named, and killed.
+        """
+        self.distribution, self._closing = None, True
+        await self._kill([one for one in self.loaded.values() if one.phase is Phase.STARTING])
+        with time_limit(self._runtime.timers, timeout_s):
+            while self.running:
+                newest = next(reversed(self.running.values()))
+                if newest.phase is Phase.RUNNING:
+                    self.stop_here(newest.name)
+                await self._gone_from_here(newest)
+        late = list(reversed(self.running.values()))
+        for application in late:
+            self._runtime.reports.warning(
+                f"application {application.name} is killed: it has not stopped within the {timeout_s:g} s that its "
+                f"node has for stopping{self._stacks(application)}"
+            )
+        await self._kill(late)
+
+    async def _kill(self, applications: list[LoadedApplication]) -> None:
+        for application in applications:
+            if application.master is not None:
+                if application.phase is Phase.RUNNING:
+                    application.phase = Phase.STOPPING
+                application.master.die(Killed())
+                await application.master.wait_ended()
+
+    def _stacks(self, application: LoadedApplication) -> str:
+        """What of it still runs, and where each is."""
+        left = [one for one in self._runtime.processes.values() if one.application == application.name]
+        return "".join(f"\n{process!r} is at\n{stack_of(process)}" for process in left[:STACKS_SHOWN])
+
+    def stop_here(self, name: str, *, ask_handoff: bool = False) -> None:
+        """Stop the instance on this node in order, asking it first for what it hands over if wanted."""
+        application = self.loaded[name]
+        application.phase = Phase.STOPPING
+        if application.master is None:
+            self._gone(application, None)
+        else:
+            application.master.mailbox.post_system(StopOrder(ask_handoff))
+
+    def _master_ended(self, application: LoadedApplication, runner: MasterRunner, reason: Reason) -> None:
+        """An instance on this node is gone, with everything that belonged to it."""
+        if application.phase is Phase.STOPPING:
+            self._gone(application, runner.handed_over)
+            return
+        self._forget_instance(application)
+        failure = runner.start_failure or reason
+        distribution = self._distributed(application.name)
+        if distribution is not None:
+            distribution.failed_here(application.name, failure)
+        else:
+            self.runs_nowhere(application.name, failure)
+
+    def _gone(self, application: LoadedApplication, handoff: object) -> None:
+        """The order to stop was carried out."""
+        self._forget_instance(application)
+        application.started = False
+        distribution = self._distributed(application.name)
+        if distribution is not None:
+            distribution.stopped_here(application.name, handoff)
+        else:
+            _settle_all(application.stoppers, None)
+
+    def _forget_instance(self, application: LoadedApplication) -> None:
+        self.running.pop(application.name, None)
+        application.phase, application.runs_at = Phase.LOADED, None
+        application.master = application.start_type = None
+
+
+def _fatal(restart: Restart, reason: Reason) -> bool:
+    """Whether an application's end takes its node with it. For a transient one any end but a normal one does."""
+    match restart:
+        case Restart.PERMANENT:
+            return True
+        case Restart.TRANSIENT:
+            return not isinstance(reason, Normal)
+        case Restart.TEMPORARY:
+            return False
+
+
+def _settle_all(promises: list[Promise], outcome: object) -> None:
+    waiting = promises.copy()
+    promises.clear()
+    for promise in waiting:
+        if not promise.done():
+            promise.set_result(outcome)
+
+
+def _class_of(manifest: Manifest) -> type[Application]:
+    """The application class that a manifest names. Raises what importing it raises, or `TypeError`."""
+    assert manifest.module is not None, "library applications have no class"
+    module, _, name = manifest.module.partition(":")
+    cls = getattr(importlib.import_module(module), name)
+    if not (isinstance(cls, type) and issubclass(cls, Application)):
+        raise TypeError(f"{manifest.module} is no Application")
+    return cls

@@ -1,0 +1,272 @@
+"""Application: the behaviour, and the process that runs one of them.
+
+The master is the group that everything in the application belongs to: what its processes spawn lives in the
+master's task group, so that nothing of an application outlives it. It starts the application, waits for its
+end or for the order to stop, and takes it down: `prep_stop`, the tree in reverse, `stop`, then the strays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import attrs
+from anyio import CancelScope, current_time, get_cancelled_exc_class
+
+from ._pure.manifest import Manifest
+from .children import reason_of
+from .errors import StartError, Stop, exit_reason
+from .handlers import finish
+from .messages import Call, Exit, Failure, StopRequest
+from .reasons import Crash, Killed, Reason, Shutdown, unwrapped
+from .refs import ServerRef
+from .runtime import Process
+from .supervisor import Supervisor
+from .timers import Timers
+
+HANDOFF_S = 5.0  # what an instance gets to hand over before it is stopped for a takeover
+STOP_CALLBACK_S = 5.0  # what `stop` gets after the application was killed
+
+
+@attrs.frozen
+class NormalStart:
+    """An ordinary start."""
+
+    def __str__(self) -> str:
+        return "normal"
+
+
+@attrs.frozen
+class Failover:
+    """The application ran on `node`, which went down."""
+
+    node: str
+
+    def __str__(self) -> str:
+        return f"failover from {self.node}"
+
+
+@attrs.frozen
+class Takeover:
+    """The application ran on `node` and moves here; `handoff` is what the old instance handed over."""
+
+    node: str
+    handoff: object = None
+
+    def __str__(self) -> str:
+        return f"takeover from {self.node}"
+
+
+StartType: TypeAlias = NormalStart | Failover | Takeover
+
+
+class Application:
+    """What an application does to start and to stop; everything but `start` may be left out."""
+
+    async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[Supervisor]:
+        """Start the application's tree and return its top supervisor. Raising is a failed start."""
+        raise TypeError(f"{type(self).__name__} does not say how it starts: define start()")
+
+    async def start_phase(self, phase: str, start_type: StartType, args: object) -> None:
+        """Do one of the manifest's start phases, after `start`, in their order. Raising is a failed start."""
+
+    async def handoff(self) -> object:
+        """What the next instance is to know; asked just before this one is stopped for a takeover (5 s at most)."""
+        return None
+
+    async def prep_stop(self) -> None:
+        """Get ready to stop: the tree is still up."""
+
+    async def stop(self) -> None:
+        """Clean up: the tree is gone."""
+
+
+@attrs.frozen
+class ApplicationEnded:
+    """Detail of the exit reason of a node that ended because an application that it needs did."""
+
+    application: str
+    reason: Reason
+    started: bool = True
+    """Whether it ran; if not, it could not be started."""
+
+    def __str__(self) -> str:
+        word = "application_terminated" if self.started else "application_start_failure"
+        return f"{word}: {self.application}: {self.reason}"
+
+
+@attrs.frozen
+class StopOrder:
+    """To the master: stop in order, first asking the application what it hands over if wanted."""
+
+    ask_handoff: bool
+
+
+class MasterRunner:
+    """Runs one application in the master's process."""
+
+    owns_children = True
+
+    def __init__(self, manifest: Manifest, load: Callable[[], type[Application]], start_type: StartType) -> None:
+        self.manifest = manifest
+        self.start_type = start_type
+        self.on_ready: Callable[[], None] = lambda: None
+        self.start_failure: Reason | None = None
+        self.handed_over: object = None
+        self._load = load
+        self._application: Application | None = None
+        self._root: Process | None = None
+        self._stop_owed = False  # it has started, and its `stop` was not called yet
+        self._burying = False
+        self._process: Process
+
+    @property
+    def root(self) -> Process | None:
+        """The top supervisor's process, once the application runs."""
+        return self._root
+
+    async def run(self, process: Process) -> None:
+        """The body: start, wait for the end or the order to stop, take down."""
+        self._process = process
+        process.trap_exit = True
+        assert process.group is not None, "a master owns what its application spawns"
+        process.home = process.group
+        process.application = self.manifest.name
+        try:
+            await self._start()
+        except BaseException as error:  # the border where a failing start becomes the application's reason
+            if process.exiting is not None:
+                raise
+            self.start_failure = _start_reason(error)
+            await self._undo_start()
+            raise Stop(self.start_failure) from error
+        if process.exiting is not None:
+            return  # killed in `start`, and it has not come to an await yet
+        self._stop_owed = True
+        self.on_ready()
+        raise Stop(await self._serve())
+
+    async def bury_children(self, reason: Reason) -> None:
+        """End every process that belongs to the application; `stop` is owed to one that was killed."""
+        process, self._burying = self._process, True
+        while strays := [p for p in process.runtime.processes.values() if p.home is process.group and p is not process]:
+            for stray in strays:
+                stray.die(Killed())
+            for stray in strays:
+                await stray.wait_ended()
+        if self._stop_owed:
+            await self._call_stop(STOP_CALLBACK_S)
+
+    async def _start(self) -> None:
+        manifest = self.manifest
+        self._application = application = self._load()()
+        ref = await finish(application.start(self.start_type, manifest.args))
+        if not isinstance(ref, ServerRef):
+            raise TypeError(f"start() of application {manifest.name} returned {ref!r}, not a supervisor's reference")
+        root = self._process.runtime.processes.get(ref.pid)
+        if root is None:
+            raise TypeError(f"start() of application {manifest.name} returned {ref!r}, which does not run")
+        self._root = root
+        self._process.link(root.pid)
+        for phase, args in manifest.start_phases:
+            await finish(application.start_phase(phase, self.start_type, args))
+
+    async def _serve(self) -> Reason:
+        """Wait for the end or the order to stop; the reason to end with."""
+        mailbox = self._process.mailbox
+        assert self._root is not None, "it runs"
+        while True:
+            while not mailbox.queue:
+                await mailbox.wait()
+            match mailbox.queue.popleft():
+                case Exit(pid, reason) if pid == self._root.pid:
+                    self._process.inherited = reason  # and was reported where it happened
+                    await self._take_down()
+                    return reason
+                case StopOrder(ask_handoff):
+                    if ask_handoff:
+                        await self._ask_handoff()
+                    await self._take_down()
+                    return Shutdown()
+                case Call() as request:
+                    request.answer(Failure(TypeError("an application master answers no such request")))
+                case _:
+                    pass  # exits of whatever the application linked with its master, as in OTP
+
+    async def _ask_handoff(self) -> None:
+        assert self._application is not None, "it runs"
+        self.handed_over = await self._callback("handoff", self._application.handoff, HANDOFF_S)
+
+    async def _take_down(self) -> None:
+        """prep_stop, the tree in reverse, stop; the strays go with the master's group."""
+        assert self._application is not None and self._root is not None, "it runs"
+        await self._callback("prep_stop", self._application.prep_stop)
+        self._tell_to_stop(self._root)
+        await self._root.wait_ended()
+        await self._call_stop()
+
+    async def _call_stop(self, seconds: float | None = None) -> None:
+        assert self._application is not None, "it runs"
+        self._stop_owed = False
+        await self._callback("stop", self._application.stop, seconds)
+
+    async def _undo_start(self) -> None:
+        """Stop the servers and supervisors that `start` has started, the newest first, each in its shutdown time."""
+        me = self._process
+        for pid in reversed(list(me.links)):
+            child = me.runtime.processes.get(pid)
+            if child is not None and child.runner is not None and child.parent == me.pid:
+                self._tell_to_stop(child)
+                await child.wait_ended(None if isinstance(child.shutdown, str) else child.shutdown)
+
+    def _tell_to_stop(self, process: Process) -> None:
+        if process.parent == self._process.pid:
+            process.exit_signal(self._process.pid, Shutdown(), linked=False)
+        else:  # started without a link, or by a helper: it obeys no signal of this process
+            process.mailbox.post_system(StopRequest(None, process.runtime.backend.promise(), Shutdown()))
+
+    async def _callback(self, name: str, callback: Callable[[], Any], seconds: float | None = None) -> Any:
+        """What the callback returns, in that time; if it fails, a warning and `None`, for the end must go on."""
+        with time_limit(self._process.runtime.timers, seconds) as limit:
+            try:
+                return await finish(callback())
+            except BaseException as error:  # the border where a failing callback becomes a warning
+                killed = self._process.exiting is not None and not self._burying
+                if isinstance(error, get_cancelled_exc_class()) and (killed or limit.cancel_called):
+                    raise
+                if isinstance(interrupt := unwrapped(error), KeyboardInterrupt):
+                    self._process.runtime.interrupted(interrupt)
+                else:
+                    self._warn(name, error)
+        if limit.cancelled_caught:
+            self._warn(name, TimeoutError(f"not done within {seconds} s"))
+        return None
+
+    def _warn(self, callback: str, error: BaseException) -> None:
+        self._process.runtime.reports.warning(
+            f"{callback} of application {self.manifest.name} failed: {Crash(error)}", pid=self._process.pid
+        )
+
+
+@contextmanager
+def time_limit(timers: Timers, seconds: float | None) -> Generator[CancelScope]:
+    """Cancel what is inside after so many seconds of the node's clock; `None` for never.
+
+    In real time too: a clock that a test turns, and does not turn any more, must not hold up an end.
+    """
+    with CancelScope() as scope:
+        if seconds is None:
+            yield scope
+            return
+        scope.deadline = current_time() + seconds
+        timer = timers.after(seconds, scope.cancel)
+        try:
+            yield scope
+        finally:
+            timer.cancel()
+
+
+def _start_reason(error: BaseException) -> Reason:
+    error = unwrapped(error)
+    return reason_of(error) if isinstance(error, StartError) else exit_reason(error)

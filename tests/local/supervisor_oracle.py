@@ -1,0 +1,157 @@
+"""An oracle that watches every process of a node, whatever befalls its supervision tree.
+
+It knows nothing of how a supervisor works. It sees each process begin and end, each report, and in quiet moments
+the whole table; and it checks what has to hold whatever happened.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from regrow import Down, Normal, Pid, Reason, Reference, Restart, Shutdown, flush, self_pid, trap_exit
+from regrow.reports import RestartReport
+from regrow.runtime import Process, Runtime
+from regrow.supervisor import SupervisorRunner
+from tests.local.supervisor_world import World
+
+
+class Oracle:
+    """Watches every process of a node."""
+
+    def __init__(self, world: World, runtime: Runtime) -> None:
+        self.world = world
+        self.runtime = runtime
+        self.body = runtime.processes[self_pid()]
+        trap_exit(True)
+        self.wrong: list[str] = []
+        self.ends = self.restarts = self.surrenders = 0
+        self._watched: dict[Reference, Pid] = {}  # whose `Down` has not come yet
+        self._ended: dict[Pid, Reason] = {}
+        self._clean: set[tuple[Pid, str]] = set()  # children that had a clean end, with their supervisor
+        self._stamps: dict[Pid, list[float]] = defaultdict(list)
+        self._tap()
+
+    def _tap(self) -> None:
+        """Be told of each process as it begins and ends, and of each report."""
+        runtime, reports = self.runtime, self.runtime.reports
+        spawn_, forget, restart, warning = runtime.spawn, runtime.forget, reports.restart, reports.warning
+
+        def tapped_spawn(*args: Any, **kwargs: Any) -> Process:
+            process = spawn_(*args, **kwargs)
+            self._watched[self.body.monitor(process.pid)] = process.pid
+            return process
+
+        def tapped_forget(process: Process) -> None:
+            self._process_ends(process)
+            forget(process)
+
+        def tapped_restart(report: RestartReport) -> None:
+            self._restart(report)
+            restart(report)
+
+        def tapped_warning(text: str, *, pid: Pid | None = None) -> None:
+            if "gives up" in text and pid is not None:
+                self._surrender(pid)
+            warning(text, pid=pid)
+
+        runtime.spawn = tapped_spawn  # type: ignore[method-assign]
+        runtime.forget = tapped_forget  # type: ignore[method-assign]
+        reports.restart = tapped_restart  # type: ignore[method-assign]
+        reports.warning = tapped_warning  # type: ignore[method-assign]
+
+    # -- as it happens
+
+    def _process_ends(self, process: Process) -> None:
+        self.ends += 1
+        assert process.ended is not None
+        self._ended[process.pid] = process.ended
+        if isinstance(process.runner, SupervisorRunner):
+            for other in self.runtime.processes.values():
+                if process.pid in other.ancestors:
+                    self.wrong.append(f"{other} outlives its supervisor {process}")
+        name = self.runtime.registry.name_of(process.pid)
+        if name is not None and process.ancestors and isinstance(process.ended, Normal | Shutdown):
+            self._clean.add((process.ancestors[0], name))
+
+    def _window(self, pid: Pid) -> tuple[int, int]:
+        """One more restart, now: how many there are within the period, and how many may be."""
+        now = self.world.clock.now()
+        runner = self.runtime.processes[pid].runner
+        assert isinstance(runner, SupervisorRunner)
+        stamps = self._stamps[pid]
+        stamps.append(now)
+        recent = sum(now - stamp <= runner.flags.period_s for stamp in stamps)
+        return recent, runner.flags.intensity
+
+    def _restart(self, report: RestartReport) -> None:
+        self.restarts += 1
+        pid = self.runtime.registry.whereis(report.supervisor)
+        assert pid is not None
+        recent, intensity = self._window(pid)
+        if report.budget_left != intensity - recent:
+            self.wrong.append(f"{report.supervisor} says {report.budget_left}, but {recent} of {intensity} are spent")
+
+    def _surrender(self, pid: Pid) -> None:
+        self.surrenders += 1
+        recent, intensity = self._window(pid)
+        if recent != intensity + 1:
+            self.wrong.append(f"{pid} gave up at {recent} of {intensity}")
+
+    # -- when all is quiet
+
+    def check(self, root: Pid | None) -> None:
+        """Everything that must hold while nothing happens; `root` is the supervisor of the tree, if it lives."""
+        self._check_downs()
+        self.wrong += self.world.out_of_turn
+        living = {self.body.pid}
+        if root in self.runtime.processes:
+            self._check_tree(self.runtime.processes[root], self.body, living)
+        for pid in self.runtime.processes.keys() - living:
+            self.wrong.append(f"{self.runtime.processes[pid]} belongs to nobody")
+        named = {self.runtime.registry.name_of(pid) for pid in living - {self.body.pid}}
+        if set(self.runtime.registry) != named:
+            self.wrong.append(f"names {set(self.runtime.registry)}, but processes {named}")
+        if len(self.runtime.timers):
+            self.wrong.append(f"{len(self.runtime.timers)} timers run on")
+        self.world.by_hand.clear()
+        self.world.interrupted.clear()
+
+    def _check_downs(self) -> None:
+        for message in flush():
+            if isinstance(message, Down):
+                pid = self._watched.pop(message.ref, None)
+                if pid is None:
+                    self.wrong.append(f"a second {message}")
+                elif self._ended.get(pid) != message.reason:
+                    self.wrong.append(f"{message}, but it ended with {self._ended.get(pid)}")
+        waiting = set(self._watched.values())
+        alive = self.runtime.processes.keys() - {self.body.pid}
+        if waiting != alive:
+            self.wrong.append(f"monitors of {waiting - alive} did not fire, of {alive - waiting} fired too early")
+
+    def _check_tree(self, process: Process, parent: Process, living: set[Pid]) -> None:
+        living.add(process.pid)
+        expected = {parent.pid}
+        if isinstance(process.runner, SupervisorRunner):
+            if process.pid in self.world.interrupted:
+                # Whoever stops a child by hand between two tries stops the restart of its whole group.
+                self.world.excused.update(process.runner.children)
+            for id_, sibling in process.runner.children.items():
+                if sibling.process is None:
+                    self._check_absent(process.pid, id_, sibling.spec.restart)
+                elif sibling.process.pid not in self.runtime.processes:
+                    self.wrong.append(f"{process} takes {id_} for alive")
+                else:
+                    self.world.excused.discard(id_)
+                    expected.add(sibling.process.pid)
+                    self._check_tree(sibling.process, process, living)
+        if set(process.links) != expected:
+            self.wrong.append(f"{process} has links {list(process.links)}, not {expected}")
+        if process.mailbox.queue or process.requests or process.monitors or len(process.watchers) != 1:
+            self.wrong.append(f"{process} has something left: {process.mailbox.queue}, {process.requests}")
+
+    def _check_absent(self, supervisor: Pid, id_: str, restart: Restart) -> None:
+        done = restart is Restart.TRANSIENT and (supervisor, id_) in self._clean
+        if restart is Restart.TEMPORARY or not (done or id_ in self.world.excused):
+            self.wrong.append(f"{id_} ({restart}) of {supervisor} ought to be up")
