@@ -1,0 +1,203 @@
+"""`regrow run`: a node in the foreground, from its start to its orderly stop."""
+
+from __future__ import annotations
+
+import faulthandler
+import importlib.util
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from .._pure.child_spec import Restart
+from .._pure.config import ConfigError, is_node_name
+from ..application_master import ApplicationEnded
+from ..control import ExitCode, Refused, check_known, serve
+from ..errors import ApplicationError, ProcessExited
+from ..local_nodes import Claim, NodeNameTaken, claim
+from ..node import Node
+from ..reasons import Custom, Reason
+from ..reports import LOGGER
+from .commands import RESTARTS, Command, Options, argument, say
+
+BACKENDS = ("asyncio", "trio")
+LEVELS = ("debug", "info", "warning", "error")
+GRACE_S = 10.0  # after the shutdown budget, for what the node kills then
+
+
+def run(options: Options) -> None:
+    """Run a node until it is told to stop. Raises `Refused`."""
+    if not is_node_name(options.sname):
+        raise Refused(f"{options.sname!r} is no node name, such as jc1@localhost", ExitCode.USAGE)
+    if options.backend == "trio" and importlib.util.find_spec("trio") is None:
+        raise Refused("trio is not installed: pip install 'regrow[trio]'", ExitCode.USAGE)
+    _log_to_stderr(options.log.upper())
+    try:
+        node = Node(options.sname, config=options.config, path=options.path)
+    except ConfigError as error:
+        raise Refused("\n".join(error.mistakes), ExitCode.USAGE) from None
+    try:
+        with claim(options.sname) as claimed:
+            settings = (node, claimed, claimed.listen(), options.start, Restart(options.type))
+            failure = anyio.run(_run, *settings, backend=options.backend)
+    except NodeNameTaken as error:
+        raise Refused(str(error)) from None
+    if failure is not None:
+        raise failure
+
+
+def _log_to_stderr(level: str) -> None:
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=level, handlers=[handler])
+
+
+async def _run(*settings: Any) -> Refused | None:
+    return await _Foreground(*settings).run()
+
+
+class _Foreground:
+    """One node as an OS process of its own: what starts it, and what ends it."""
+
+    def __init__(self, node: Node, claimed: Claim, sock: socket.socket, start: Sequence[str], restart: Restart) -> None:
+        self._node = node
+        self._claim = claimed
+        self._socket = sock
+        self._start = start
+        self._restart = restart
+        self._life = anyio.CancelScope()  # cancelled to stop the node
+        self._stopping = False
+        self._failure: Refused | None = None
+        budget_s = node.config.shutdown_timeout
+        self._overdue = threading.Timer(budget_s + GRACE_S, self._end_by_force, [budget_s])
+        self._overdue.daemon = True
+
+    async def run(self) -> Refused | None:
+        """The whole of it; what it failed with, if it did."""
+        with (
+            anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals,
+            _second_interrupt_kills(lambda: self._stopping),
+        ):
+            async with anyio.create_task_group() as group:
+                group.start_soon(self._obey, signals)
+                with self._life:
+                    await self._live(group)
+                self._claim.release()
+                group.cancel_scope.cancel()
+        self._overdue.cancel()
+        return self._failure
+
+    async def _live(self, group: TaskGroup) -> None:
+        try:
+            async with self._node as node:
+                self._claim.update(creation=node.runtime.creation)
+                await group.start(serve, node, self._socket, self._halt)
+                say(f"{node.name} up")
+                if await self._start_applications():
+                    await anyio.sleep_forever()
+        except ProcessExited as ended:
+            self._failure = Refused(f"{self._node.name} ended: {_why(ended.reason)}")
+
+    async def _start_applications(self) -> bool:
+        """Start what was asked for; whether all of it did."""
+        try:
+            for name in self._start:
+                check_known(self._node, name)
+                await self._node.applications.ensure_all_started(name, self._restart)
+        except Refused as unknown:
+            self._failure = unknown
+        except ApplicationError as error:
+            self._failure = Refused(str(error))
+        return self._failure is None
+
+    # -- being told to stop
+
+    async def _obey(self, signals: AsyncIterator[signal.Signals]) -> None:
+        async for number in signals:
+            self._stop("Ctrl-C" if number == signal.SIGINT else number.name)
+
+    def _halt(self, hard: bool) -> None:
+        if hard:
+            os._exit(ExitCode.DONE)
+        self._stop("regrow halt")
+
+    def _stop(self, why: str) -> None:
+        if not self._stopping:
+            self._stopping = True
+            LOGGER.info("%s stops: %s", self._node.name, why)
+            self._overdue.start()
+            self._life.cancel()
+
+    def _end_by_force(self, budget_s: float) -> None:
+        """In a thread of its own, for a loop that something blocks, and a process that refuses to end."""
+        left = ", ".join(map(repr, list(self._node.runtime.processes.values())))
+        LOGGER.error(
+            "%s has not stopped %g s after its %g s were over, and exits as it is; left: %s; its threads are at",
+            self._node.name, GRACE_S, budget_s, left,
+        )  # fmt: skip
+        faulthandler.dump_traceback()
+        os._exit(ExitCode.REFUSED)
+
+
+def _why(reason: Reason) -> str:
+    match reason:
+        case Custom(ApplicationEnded(name, because, started)):
+            return f"application {name} {'ended' if started else 'did not start'}: {because}"
+        case _:
+            return str(reason)
+
+
+@contextmanager
+def _second_interrupt_kills(stopping: Callable[[], bool]) -> Generator[None]:
+    """A Ctrl-C that comes while the node stops ends the OS process at once, even if something blocks the loop."""
+    first = signal.getsignal(signal.SIGINT)
+    interrupts = 0
+
+    def interrupted(number: int, frame: FrameType | None) -> None:
+        nonlocal interrupts
+        interrupts += 1
+        if interrupts > 1 or stopping():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGINT)
+        elif callable(first):
+            first(number, frame)
+
+    signal.signal(signal.SIGINT, interrupted)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, first)
+
+
+RUN = Command(
+    "run",
+    "run a node in the foreground",
+    run,
+    (
+        argument("--sname", metavar="NAME", required=True, help="the name of the node, such as jc1@localhost"),
+        argument("--config", metavar="FILE", help="the configuration of the cluster"),
+        argument(
+            "--path", metavar="DIR", action="append", default=[],
+            help="find applications in this directory and the folders in it; may be repeated",
+        ),
+        argument(
+            "--start", metavar="APP", action="append", default=[],
+            help="start this application and all it needs; may be repeated",
+        ),
+        argument(
+            "--type", choices=RESTARTS, default="temporary",
+            help="what the end of an application that was started here means for the node",
+        ),
+        argument("--backend", choices=BACKENDS, default="asyncio", help="the event loop"),
+        argument("--log", choices=LEVELS, default="info", help="what is logged to standard error"),
+    ),
+)  # fmt: skip

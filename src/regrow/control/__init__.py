@@ -1,0 +1,14 @@
+"""The control socket of a node: how the command line, another OS process, looks inside and acts.
+
+One connection carries one request and its answer, each a line of JSON:
+
+    {"command": "tree", "arguments": {"app": "job_center"}}
+    {"result": ...}   or   {"error": "one clear line", "exit": 3}
+"""
+
+from .protocol import ExitCode as ExitCode
+from .protocol import Refused as Refused
+from .server import serve as serve
+from .verbs import check_known as check_known
+
+__all__ = ["ExitCode", "Refused", "check_known", "serve"]

@@ -1,0 +1,163 @@
+"""What a node does when a tool asks: one function for each request, listed in `VERBS`.
+
+A verb gets the node and the arguments, and gives what JSON can hold. It runs in a process of the node.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from types import MappingProxyType
+from typing import TypeAlias, TypeVar
+
+from .. import inspect
+from .._pure.child_spec import Restart
+from ..errors import ApplicationError, short
+from ..inspect import Json, as_json
+from ..node import Node
+from ..runtime import Process
+from .evaluate import evaluate
+from .kill import kill as kill_process
+from .protocol import ExitCode, Refused
+
+T = TypeVar("T")
+Arguments: TypeAlias = Mapping[str, object]
+Verb: TypeAlias = Callable[[Node, Arguments], Awaitable[Json]]
+
+
+def argument(arguments: Arguments, name: str, kind: type[T], default: T | None = None) -> T:
+    """An argument of a request. Raises `Refused` if it is missing or of another type."""
+    value = arguments.get(name, default)
+    if not isinstance(value, kind):
+        raise Refused(f"the argument {name!r} must be {kind.__name__}, not {short(value)}", ExitCode.USAGE)
+    return value
+
+
+# -- looking inside
+
+
+async def tree(node: Node, arguments: Arguments) -> Json:
+    app = arguments.get("app")
+    if app is None:
+        return as_json(inspect.tree(node))
+    name = argument(arguments, "app", str)
+    check_known(node, name)
+    trees = inspect.tree(node, name)
+    if not trees:
+        loaded = node.applications.loaded.get(name)
+        what = "is not loaded" if loaded is None else f"is {loaded.phase.value}"
+        where = "" if loaded is None or loaded.runs_at is None else f", it runs on {loaded.runs_at}"
+        raise Refused(f"application {name} does not run here: it {what}{where}")
+    return as_json(trees)
+
+
+async def ps(node: Node, arguments: Arguments) -> Json:
+    everything = argument(arguments, "all", bool, False)
+    return as_json([each for each in inspect.processes(node) if everything or not each.system])
+
+
+async def state(node: Node, arguments: Arguments) -> Json:
+    return as_json(inspect.state(node, _process(node, arguments)))
+
+
+async def crashes(node: Node, arguments: Arguments) -> Json:
+    count = arguments.get("count")
+    found = inspect.crashes(node)
+    return as_json(found if count is None else found[: argument(arguments, "count", int)])
+
+
+def _process(node: Node, arguments: Arguments) -> Process:
+    text = argument(arguments, "process", str)
+    process = inspect.find(node, text)
+    if process is None:
+        raise Refused(f"there is no process {text} on {node.name}", ExitCode.NOT_FOUND)
+    return process
+
+
+# -- acting
+
+
+async def kill(node: Node, arguments: Arguments) -> Json:
+    return as_json(await kill_process(node, _process(node, arguments)))
+
+
+async def rpc(node: Node, arguments: Arguments) -> Json:
+    value = await evaluate(node, argument(arguments, "expression", str))
+    # Both forms, so that the one who asks decides; neither may harm the node, whatever the value does.
+    return as_json(value) if argument(arguments, "as_json", bool, False) else _repr(value)
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception as error:  # noqa: BLE001 - a value of the user's that cannot be printed is still an answer
+        return f"<{type(value).__qualname__} whose repr raised {type(error).__name__}>"
+
+
+# -- applications
+
+
+def check_known(node: Node, name: str) -> None:
+    """Raise `Refused` if the node can find no application of this name, `ApplicationError` if its manifest is wrong."""
+    if name not in node.applications.loaded and node.manifests.find_or_none(name) is None:
+        known = ", ".join(dict.fromkeys((*node.manifests.names(), *node.applications.loaded))) or "none"
+        raise Refused(f"there is no application {name}; known are: {known}", ExitCode.NOT_FOUND)
+
+
+def _application(node: Node, arguments: Arguments) -> str:
+    name = argument(arguments, "name", str)
+    check_known(node, name)
+    return name
+
+
+async def app_list(node: Node, arguments: Arguments) -> Json:
+    return as_json(inspect.applications(node))
+
+
+async def app_start(node: Node, arguments: Arguments) -> Json:
+    name, word = _application(node, arguments), argument(arguments, "type", str, "temporary")
+    if word not in list(Restart):
+        raise Refused(f"a start is permanent, transient or temporary, not {word!r}", ExitCode.USAGE)
+    return as_json(await node.applications.ensure_all_started(name, Restart(word)))
+
+
+async def app_stop(node: Node, arguments: Arguments) -> Json:
+    await node.applications.stop(_application(node, arguments))
+    return None
+
+
+async def app_load(node: Node, arguments: Arguments) -> Json:
+    node.applications.load(_application(node, arguments))
+    return None
+
+
+async def app_unload(node: Node, arguments: Arguments) -> Json:
+    node.applications.unload(_application(node, arguments))
+    return None
+
+
+VERBS: Mapping[str, Verb] = MappingProxyType(
+    {
+        "tree": tree,
+        "ps": ps,
+        "state": state,
+        "crashes": crashes,
+        "kill": kill,
+        "rpc": rpc,
+        "app list": app_list,
+        "app start": app_start,
+        "app stop": app_stop,
+        "app load": app_load,
+        "app unload": app_unload,
+    }
+)
+
+END_WITH_CLIENT = frozenset({"rpc"})
+"""These are killed when whoever asked is gone; the others are carried out all the same."""
+
+
+async def run_verb(name: str, node: Node, arguments: Arguments) -> Json:
+    """Carry out a request. Raises `Refused`."""
+    try:
+        return await VERBS[name](node, arguments)
+    except ApplicationError as error:
+        raise Refused(str(error)) from None
