@@ -15,7 +15,7 @@ REASONS = "Reason Normal Shutdown Kill Killed NoProc NoConnection Crash Custom R
 INTERFACE = {
     "processes": """Node spawn spawn_link spawn_monitor self_pid current_node make_ref send receive flush link unlink
         monitor demonitor send_exit trap_exit register unregister whereis registered Pid Reference Exit Down NodeUp
-        NodeDown Timeout Stop Ignore""",
+        NodeDown Timeout Stop Ignore monitor_node monitor_nodes nodes connect disconnect portable NotPortable""",
     "reasons": " ".join(REASONS),
     "servers": """GenServer Behaviour call cast Deferred NO_REPLY reply gen_call gen_cast start start_link start_monitor
         stop ServerRef Name""",

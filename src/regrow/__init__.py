@@ -5,6 +5,7 @@ from ._pure.child_spec import AutoShutdown as AutoShutdown
 from ._pure.child_spec import ChildSpec as ChildSpec
 from ._pure.child_spec import Restart as Restart
 from ._pure.child_spec import Strategy as Strategy
+from ._pure.codec import NotPortable as NotPortable
 from ._pure.config import ConfigError as ConfigError
 from ._pure.ids import Pid as Pid
 from ._pure.ids import Reference as Reference
@@ -61,6 +62,12 @@ from .messages import NodeUp as NodeUp
 from .messages import Timeout as Timeout
 from .node import Node as Node
 from .node import current_node as current_node
+from .nodes import connect as connect
+from .nodes import disconnect as disconnect
+from .nodes import monitor_node as monitor_node
+from .nodes import monitor_nodes as monitor_nodes
+from .nodes import nodes as nodes
+from .portable import portable as portable
 from .process import demonitor as demonitor
 from .process import flush as flush
 from .process import link as link
@@ -138,6 +145,7 @@ __all__ = [
     "NormalStart",
     "NotAProcess",
     "NotInNode",
+    "NotPortable",
     "Pid",
     "ProcessExited",
     "Reason",
@@ -162,14 +170,20 @@ __all__ = [
     "call",
     "cast",
     "child",
+    "connect",
     "current_node",
     "demonitor",
+    "disconnect",
     "flush",
     "gen_call",
     "gen_cast",
     "link",
     "make_ref",
     "monitor",
+    "monitor_node",
+    "monitor_nodes",
+    "nodes",
+    "portable",
     "receive",
     "register",
     "registered",

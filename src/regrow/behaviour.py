@@ -14,10 +14,11 @@ from anyio.abc import TaskGroup
 from ._pure.child_spec import ChildSpec
 from ._pure.ids import Pid, Reference
 from .errors import AlreadyStarted, CallingSelf, NoProcess, ServerExited, StartTimeout
-from .messages import NO_KWARGS, Call, Cast, StopRequest, result_of
-from .reasons import Killed, NoConnection, Normal, Reason, as_reason
+from .messages import NO_KWARGS, Call, Cast, Request, StopAsk, StopRequest, result_of
+from .reasons import Killed, Normal, Reason, as_reason
 from .refs import Behaviour, Dest, Name, ServerRef, item_of, runtime_for
 from .runtime import Process, Runtime, current, here, this_process
+from .signals import Item, Send
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -163,19 +164,20 @@ async def request(
     """Send a request and wait for its reply; what every call comes down to."""
     me = current.get(None)
     runtime = runtime_for(dest)
-    server = runtime.lookup(item_of(dest, runtime))
+    item = item_of(dest, runtime)
+    server = runtime.lookup(item)
+    caller = me.pid if isinstance(me, Process) else None
+    call = Call(caller, runtime.backend.promise(), method, args, kwargs)
     if server is None:
-        return _unreachable(dest, runtime)
+        return await _exchange_far(runtime, item, call, lambda ref: Request(ref, method, args, kwargs), timeout_s)
     if server is me:
         raise CallingSelf(server.pid)
-    caller = me.pid if isinstance(me, Process) else None
-    return await exchange(server, Call(caller, runtime.backend.promise(), method, args, kwargs), timeout_s)
+    return await exchange(server, call, timeout_s)
 
 
 async def exchange(server: Process, call: Call, timeout_s: float | None) -> Any:
     """Put the call into the server's mailbox and wait for its answer, whichever way it ends."""
-    if timeout_s is not None and not timeout_s >= 0:  # nothing is sent then; so put, it catches NaN as well
-        raise ValueError(f"a timeout is None or seconds from 0 up, not {timeout_s!r}")
+    _check_timeout(timeout_s)
     call.admit(server.requests)
     server.mailbox.post(call)
     if timeout_s is not None:
@@ -186,12 +188,32 @@ async def exchange(server: Process, call: Call, timeout_s: float | None) -> Any:
         call.withdraw()
 
 
-def _unreachable(dest: Dest, runtime: Runtime) -> Any:
-    item = item_of(dest, runtime)
-    node = item.node if isinstance(item, Pid) else item[1]
+async def _exchange_far(
+    runtime: Runtime, item: Item, call: Call, envelope: Callable[[Reference], object], timeout_s: float | None
+) -> Any:
+    """The same with a server on another node. Its reply comes to an alias, which nobody knows once this is over."""
+    _check_timeout(timeout_s)
+    node, to = (item.node, item) if isinstance(item, Pid) else (item[1], item[0])
     if node == runtime.node_name:
-        raise NoProcess(item if isinstance(item, Pid) else item[0])
-    raise ServerExited(NoConnection(), str(dest))
+        raise NoProcess(to)
+    ref = runtime.make_ref()
+    runtime.aliases[ref] = call
+    call.admit(runtime.outgoing.setdefault(node, {}))
+    try:
+        # A process of another node in this interpreter calls through a reference of this one as an outsider would.
+        sender = call.caller if call.caller in runtime.processes else None
+        runtime.dispatch(node, Send(sender or runtime.nobody, to, envelope(ref)))
+        if timeout_s is not None:
+            runtime.timers.expire_after(timeout_s, call)
+        return result_of(await call.promise)
+    finally:
+        call.withdraw()
+        runtime.aliases.pop(ref, None)
+
+
+def _check_timeout(timeout_s: float | None) -> None:
+    if timeout_s is not None and not timeout_s >= 0:  # nothing is sent then; so put, it catches NaN as well
+        raise ValueError(f"a timeout is None or seconds from 0 up, not {timeout_s!r}")
 
 
 async def gen_call(dest: Dest, request_: object, timeout: float | None = CALL_TIMEOUT_S) -> Any:
@@ -211,7 +233,7 @@ def post_cast(dest: Dest, envelope: Cast) -> None:
     """Send a cast; nobody there is no error."""
     runtime = runtime_for(dest)
     me = current.get(None)
-    sender = me.pid if isinstance(me, Process) else runtime.nobody
+    sender = me.pid if isinstance(me, Process) and me.runtime is runtime else runtime.nobody
     runtime.send(sender, item_of(dest, runtime), envelope)
 
 
@@ -258,14 +280,15 @@ async def stop(dest: Dest, reason: Reason | None = None, timeout: float | None =
     """
     reason = Normal() if reason is None else as_reason(reason)
     runtime = runtime_for(dest)
-    server = runtime.lookup(item_of(dest, runtime))
-    if server is None:
-        _unreachable(dest, runtime)
-        return
-    if server is current.get(None):
-        raise CallingSelf(server.pid)
+    item = item_of(dest, runtime)
+    server = runtime.lookup(item)
     me = current.get(None)
-    caller = me.pid if isinstance(me, Process) else None
-    ended = await exchange(server, StopRequest(caller, runtime.backend.promise(), reason), timeout)
+    call = StopRequest(me.pid if isinstance(me, Process) else None, runtime.backend.promise(), reason)
+    if server is None:
+        ended = await _exchange_far(runtime, item, call, lambda ref: StopAsk(ref, reason), timeout)
+    elif server is me:
+        raise CallingSelf(server.pid)
+    else:
+        ended = await exchange(server, call, timeout)
     if ended != reason:
         raise ServerExited(cast(Reason, ended), str(dest))

@@ -62,6 +62,13 @@ class NoProcess(CallError, LookupError):
         described = f"process {what}" if isinstance(what, Pid) else f"process registered as {what!r}"
         super().__init__(f"there is no {described}", NoProc())
 
+    @classmethod
+    def saying(cls, text: str) -> NoProcess:
+        """The same with the text of another node."""
+        error = cls("")
+        error.args = (text,)
+        return error
+
 
 class CallingSelf(CallError):
     """A process called itself, which would wait for ever."""

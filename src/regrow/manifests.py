@@ -88,6 +88,11 @@ class Manifests:
             raise ApplicationError(name, Crash(ManifestError(mistakes)))
         return candidates[0].content.manifest if candidates else None
 
+    def portable(self) -> tuple[str, ...]:
+        """The modules that the applications on the path say to hold portable types; wrong manifests say nothing."""
+        found = [found.content.manifest for found in self._every()]
+        return tuple(name for content in found if isinstance(content, Manifest) for name in content.portable)
+
     def names(self) -> tuple[str, ...]:
         """The names of all applications that can be found, those whose manifests are wrong included."""
         names = [found.content.name for found in self._every()]

@@ -7,6 +7,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
+from ._pure.codec import Unreadable
 from ._pure.ids import Pid, Reference
 from .errors import NO_REPLY, CallError, CallTimeout, ServerExited, short
 from .reasons import Reason
@@ -154,6 +155,24 @@ class Cast:
 
     def __repr__(self) -> str:
         return f"Cast({describe(self.method, self.args, self.kwargs)})"
+
+
+@attrs.frozen(eq=False)
+class Request:
+    """A call on its way to another node: what the server is asked, and the alias that waits for the reply."""
+
+    reference: Reference
+    method: str | None
+    args: tuple[Any, ...] | Unreadable
+    kwargs: Mapping[str, Any]
+
+
+@attrs.frozen(eq=False)
+class StopAsk:
+    """A request to stop on its way to another node."""
+
+    reference: Reference
+    reason: Reason
 
 
 class StopRequest(Call):

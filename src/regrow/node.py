@@ -6,8 +6,9 @@ import secrets
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import Token
+from importlib import import_module
 from os import PathLike
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Self
 
 import anyio
@@ -15,16 +16,24 @@ from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
 from ._backends import running_backend
-from ._pure.config import NodeConfig
+from ._pure.codec import Codec
+from ._pure.config import NodeConfig, is_node_name
 from ._pure.ids import UNNAMED_NODE
 from .application_controller import ApplicationController
 from .clock import Clock, MonotonicClock
+from .cookie import read_cookie
+from .discovery import Discovery
 from .errors import ProcessExited, exit_reason
+from .local_nodes import Claim, claim
 from .manifests import Manifests, read_config
 from .messages import StopRequest
+from .net_kernel import NetKernel
+from .portable import marked_in
 from .reasons import Killed, Normal, Reason, Shutdown
 from .runtime import WORD, Here, Outsider, Process, Runtime, current, here
 from .stacks import stack_of
+from .transport import Carrier, TcpCarrier
+from .wire import vocabulary
 
 
 class Node:
@@ -40,14 +49,25 @@ class Node:
         name: str | None = None,
         *,
         config: str | PathLike[str] | NodeConfig | None = None,
+        cookie: str | bytes | None = None,
         path: Iterable[str | PathLike[str]] = (),
+        portable: Iterable[str] = (),
         clock: Clock | None = None,
+        carrier: Carrier | None = None,
     ) -> None:
         """A node with its configuration, a file or read already, and the directories to find applications in.
 
-        Raises `ConfigError` that lists all mistakes of the configuration.
+        A node that has a name, such as `jc1@localhost`, can be reached by others that share its cookie: the one
+        given, else that of the configured file. `portable` names modules whose `@portable` types and functions
+        may cross nodes, besides those that the manifests on the path name. `carrier` replaces TCP.
+
+        Raises `ConfigError` that lists all mistakes of the configuration; entering the node raises what keeps
+        it from being reached: `NodeNameTaken`, `CookieError`, `OSError`.
         """
-        self.name = UNNAMED_NODE if name is None else name
+        self.name = UNNAMED_NODE if name is None else full_name(name)
+        self.cookie = cookie.encode() if isinstance(cookie, str) else cookie
+        self.portable = tuple(portable)
+        self.carrier = carrier
         self.clock = MonotonicClock() if clock is None else clock
         self.manifests = Manifests(path)
         self.config = _config(config, self.manifests)
@@ -62,6 +82,16 @@ class Node:
     def applications(self) -> ApplicationController:
         """The node's application controller. Raises `RuntimeError` before the node was entered."""
         return self._entered().applications
+
+    @property
+    def net_kernel(self) -> NetKernel | None:
+        """The node among others; `None` for one without a name."""
+        return self._entered().net_kernel
+
+    @property
+    def claim(self) -> Claim | None:
+        """The node's name on this machine, while it is entered; `None` for one that is not found through it."""
+        return self._entered().claim
 
     def _entered(self) -> _Running:
         if self._running is None:
@@ -94,6 +124,14 @@ class Node:
             current.reset(token)
 
 
+def full_name(name: str) -> str:
+    """The name of a node with its host, which is this machine if none is said. Raises `ValueError` for no name."""
+    whole = name if "@" in name else f"{name}@localhost"
+    if not is_node_name(whole):
+        raise ValueError(f"{name!r} is no node name, such as jc1@localhost")
+    return whole
+
+
 def _config(config: str | PathLike[str] | NodeConfig | None, manifests: Manifests) -> NodeConfig:
     if config is None:
         return NodeConfig()
@@ -115,6 +153,8 @@ class _Running:
         self.runtime.node = node
         self.body = self.runtime.body = self.runtime.adopt(_body_has_no_task, "node body", None, None)
         self.applications = ApplicationController(self.runtime, node.manifests, node.config.env)
+        self.net_kernel: NetKernel | None = None
+        self.claim: Claim | None = None
         self.stopped = False
         self._shutdown_timeout_s = node.config.shutdown_timeout
         self._group = group
@@ -129,9 +169,60 @@ class _Running:
         await group.__aenter__()
         self = cls(node, group)
         group.start_soon(self._tick, name=f"timers of {node.name}")
+        if node.name != UNNAMED_NODE:
+            try:
+                await self._join(node)
+            except BaseException as error:
+                self.runtime.closed = True
+                self.body.end(self.body.settle(exit_reason(error)))
+                self._ticker.cancel()
+                await group.__aexit__(None, None, None)
+                raise
         self.body.attach(self._scope.__enter__(), self._task_id)
         self._token = current.set(self.body)
         return self
+
+    async def _join(self, node: Node) -> None:
+        """Be reachable by other nodes."""
+        cookie = read_cookie(node.config.cookie_file) if node.cookie is None else node.cookie
+        codec = Codec(vocabulary(self.runtime, marked_in(self._portable_modules(node))))
+        carrier = node.carrier
+        if carrier is None:
+            self.claim = claim(node.name)
+            listen = node.config.listen
+            carrier = TcpCarrier(listen, Discovery(self.claim, node.config.peers, host=listen.host))
+        net = NetKernel(self.runtime, carrier, codec, cookie, node.config.net_tick_time)
+        ready = self.runtime.backend.promise()
+
+        def listens(error: BaseException | None) -> None:
+            if not ready.done():
+                ready.set_result(error)
+
+        self._group.start_soon(net.run, listens, name=f"net kernel of {node.name}")
+        try:
+            error: BaseException | None = await ready
+            if error is not None:
+                raise error
+        except BaseException:
+            net.abort()
+            self._release()
+            raise
+        self.net_kernel = net
+        self.runtime.route = net
+
+    def _portable_modules(self, node: Node) -> list[ModuleType]:
+        """Those named for the node, which must be there; and those of the applications on its path, which may not."""
+        modules = [import_module(name) for name in node.portable]
+        for name in node.manifests.portable():
+            try:
+                modules.append(import_module(name))
+            except ImportError as error:
+                self.runtime.reports.warning(f"nothing of module {name} is portable: {error}")
+        return modules
+
+    def _release(self) -> None:
+        if self.claim is not None:
+            self.claim.release()
 
     def lend(self) -> Here:
         mine = current.get(None)
@@ -185,6 +276,10 @@ class _Running:
                     await process.wait_ended()
         self.runtime.closed = True
         self.body.end(reason)
+        with CancelScope(shield=True):
+            if self.net_kernel is not None:
+                await self.net_kernel.stop()
+        self._release()
         self._ticker.cancel()
 
     async def _stop_in_order(self, process: Process) -> None:

@@ -76,9 +76,9 @@ def send(dest: Dest, message: object) -> None:
 
 
 def _sender(runtime: Runtime) -> Pid:
-    # A reference knows its node, so that code with no current node can send through it.
+    # A reference knows its node, so that code with no current node, or with another one, can send through it.
     me = current.get(None)
-    return me.pid if isinstance(me, Process) else runtime.nobody
+    return me.pid if isinstance(me, Process) and me.runtime is runtime else runtime.nobody
 
 
 @overload

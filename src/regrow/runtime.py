@@ -21,13 +21,14 @@ from ._backends import Backend
 from ._pure.child_spec import ShutdownTime
 from ._pure.ids import Pid, Reference
 from .clock import Clock
-from .errors import NoProcess, NotAProcess, NotInNode, StartError, StartFailed, exit_reason
+from .errors import NotAProcess, NotInNode, StartError, StartFailed, exit_reason
 from .mailbox import Mailbox
-from .messages import Down, Exit, Failure, From, Promise, settle
-from .reasons import Crash, Kill, Killed, NoConnection, NoProc, Normal, Reason, Shutdown, is_quiet
+from .messages import Call, Down, Exit, Failure, From, Promise, Request, StopAsk, settle
+from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, is_quiet
 from .registry import Registry
+from .relations import Relations
 from .reports import CrashReport, Reports
-from .signals import Demonitor, Item, Link, Monitor, Route, Send, SendDown, SendExit, Signal, Unlink
+from .signals import Item, Link, Monitor, Route, Send, SendDown, SendExit, Signal, Unlink
 from .stacks import stack_of
 from .timers import Timer, Timers
 
@@ -37,7 +38,7 @@ REFUSAL_S = 1.0  # a task that has not ended this long after its cancel is named
 Body: TypeAlias = Callable[["Process"], Awaitable[None]]
 
 
-class Process:
+class Process(Relations):
     """One process: its mailbox, its relations to others, and its life from start to end."""
 
     __slots__ = (
@@ -45,7 +46,6 @@ class Process:
         "_refusal",
         "_scope",
         "_task_id",
-        "_unlinks",
         "ancestors",
         "application",
         "at_home",
@@ -57,12 +57,8 @@ class Process:
         "inherited",
         "label",
         "last_message",
-        "links",
-        "mailbox",
-        "monitors",
         "on_end",
         "parent",
-        "pid",
         "requests",
         "runner",
         "runtime",
@@ -71,23 +67,16 @@ class Process:
         "start_error",
         "started",
         "started_at",
-        "trap_exit",
         "waiters",
-        "watchers",
     )
 
     def __init__(self, runtime: Runtime, pid: Pid, body: Body, label: str, parent: Process | None) -> None:
+        super().__init__(runtime, pid, Mailbox(runtime.backend))
         self.runtime = runtime
-        self.pid = pid
         self.label = label
-        self.mailbox = Mailbox(runtime.backend)
-        self.trap_exit = False
         self.exiting: Reason | None = None  # an exit signal is ending it, with this reason
         self.ended: Reason | None = None
         self.inherited: Reason | None = None  # its parent ended with this, and it ends in order for that
-        self.links: dict[Pid, None] = {}  # dicts for their order: what is told to many is told in order of creation
-        self.monitors: dict[Reference, Item] = {}  # what it watches
-        self.watchers: dict[Reference, tuple[Pid, Item]] = {}  # who watches it, and under which name
         self.requests: dict[From, None] = {}  # calls it has not answered
         self.parent: Pid | None = None  # who started it with a link: obeyed by behaviours
         self.ancestors: tuple[Pid, ...] = () if parent is None else (parent.pid, *parent.ancestors)
@@ -105,7 +94,6 @@ class Process:
         self.start_error: StartError | None = None
         self.started_at = time.time()
         self.waiters: list[Promise] = []
-        self._unlinks = 0
         self._body = body
         self._scope: CancelScope | None = None
         self._task_id: int | None = None  # of the task, where it lives in somebody else's
@@ -225,18 +213,11 @@ class Process:
                     timer.cancel()
         return self.ended is not None
 
-    def drop_link(self, pid: Pid) -> None:
-        """Forget a link on both sides without a word."""
-        self.links.pop(pid, None)
-        other = self.runtime.processes.get(pid)
-        if other is not None:
-            other.links.pop(self.pid, None)
-
     # -- exit signals
 
     def exit_signal(self, sender: Pid, reason: Reason, *, linked: bool) -> None:
         """An exit signal arrives, through a link or sent on purpose."""
-        if linked and not self._lose_link(sender):
+        if linked and not self.lose_link(sender):
             return
         if isinstance(reason, Kill) and not linked:
             self.die(Killed())
@@ -244,75 +225,6 @@ class Process:
             self.mailbox.post_system(Exit(sender, reason))
         elif not isinstance(reason, Normal) or (sender == self.pid and not linked):
             self.die(reason)
-
-    # -- links
-
-    def link(self, pid: Pid) -> None:
-        """Link with `pid`. A dead local process is `NoProcess`, or an `Exit` if this one traps exits."""
-        if pid == self.pid or pid in self.links:
-            return
-        other = self.runtime.processes.get(pid)
-        if other is not None:
-            self.links[pid] = None
-            other.links[self.pid] = None
-        elif not self.runtime.is_local(pid):
-            self.links[pid] = None
-            self.runtime.dispatch(pid.node, Link(self.pid, pid))
-        elif self.trap_exit:
-            self.mailbox.post_system(Exit(pid, NoProc()))
-        else:
-            raise NoProcess(pid)
-
-    def unlink(self, pid: Pid) -> None:
-        """Remove the link: no exit of `pid` comes after this; one that is in the mailbox already stays."""
-        if not self._lose_link(pid):
-            return
-        other = self.runtime.processes.get(pid)
-        if other is not None:
-            other.links.pop(self.pid, None)
-        elif not self.runtime.is_local(pid):
-            self._unlinks += 1
-            self.runtime.dispatch(pid.node, Unlink(self.pid, pid, self._unlinks))
-
-    def _lose_link(self, pid: Pid) -> bool:
-        if pid not in self.links:
-            return False
-        del self.links[pid]
-        return True
-
-    # -- monitors
-
-    def monitor(self, target: Pid | tuple[str, str]) -> Reference:
-        """Watch a pid or `(name, node)`; the `Down` comes once, at once if there is no such process."""
-        runtime = self.runtime
-        ref = runtime.make_ref()
-        self.monitors[ref] = target
-        node = target.node if isinstance(target, Pid) else target[1]
-        watched = runtime.lookup(target)
-        if watched is not None:
-            watched.watchers[ref] = (self.pid, target)
-            self.monitors[ref] = watched.pid
-        elif node == runtime.node_name:
-            runtime.down(self.pid, Down(ref, target, NoProc()))
-        else:
-            runtime.dispatch(node, Monitor(self.pid, ref, target if isinstance(target, Pid) else target[0]))
-        return ref
-
-    def demonitor(self, ref: Reference, *, flush: bool = False) -> bool:
-        """Stop watching. Whether the monitor was active; if not, its `Down` is in the mailbox, or flushed."""
-        target = self.monitors.pop(ref, None)
-        if target is None:
-            if flush:
-                self.mailbox.take(lambda message: isinstance(message, Down) and message.ref == ref)
-            return False
-        watched = self.runtime.lookup(target)
-        if watched is not None:
-            watched.watchers.pop(ref, None)
-        else:
-            node, to = (target.node, target) if isinstance(target, Pid) else (target[1], target[0])
-            if node != self.runtime.node_name:
-                self.runtime.dispatch(node, Demonitor(self.pid, ref, to))
-        return True
 
 
 class Outsider:
@@ -345,6 +257,8 @@ class Runtime:
         self.home = home
         self.processes: dict[Pid, Process] = {}
         self.registry = Registry()
+        self.aliases: dict[Reference, Call] = {}  # calls to other nodes, by the reference that their reply will bear
+        self.outgoing: dict[str, dict[From, None]] = {}  # the same by node
         self.timers = Timers(clock)
         self.reports = Reports(node_name)
         self.route: Route = NoRoute(self)
@@ -464,6 +378,14 @@ class Runtime:
             case Monitor(watcher, ref, to):
                 item: Item = to if isinstance(to, Pid) else (to, node)
                 self.down(watcher, Down(ref, item, NoConnection()))
+            case Unlink(sender, to):
+                process = self.processes.get(sender)
+                if process is not None:
+                    process.unlinking.pop(to, None)  # there is nobody to acknowledge it
+            case Send(_, _, Request(reference) | StopAsk(reference)):
+                call = self.aliases.get(reference)
+                if call is not None:
+                    call.server_ended(NoConnection())
             case _:
                 pass  # everything else is fire and forget
 
@@ -474,6 +396,7 @@ class Runtime:
         return (
             *(f"process {process.label} {pid}" for pid, process in self.processes.items()),
             *(f"name {name}" for name in self.registry),
+            *(f"call {call!r}" for call in self.aliases.values()),
             *([f"{len(self.timers)} timers"] if len(self.timers) else []),
         )
 

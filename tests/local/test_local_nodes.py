@@ -113,7 +113,7 @@ def test_what_is_no_record_is_left_alone(folder: Path) -> None:
     (folder / "b@h.json").mkdir()
     assert live_nodes(folder) == []
     assert sorted(path.name for path in folder.iterdir()) == ["a@h.json", "b@h.json", "notes.txt"]
-    with pytest.raises(RuntimeDirectoryError, match="a@h.json cannot be written: .*symbolic link"):
+    with pytest.raises(RuntimeDirectoryError, match=r"a@h\.json cannot be written: .*symbolic link"):
         claim("a@h", folder)
     assert (folder / "notes.txt").read_text() == "mine"
 

@@ -7,26 +7,26 @@ import importlib.util
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Sequence
 from contextlib import contextmanager
 from types import FrameType
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
 
 from .._pure.child_spec import Restart
-from .._pure.config import ConfigError, is_node_name
+from .._pure.config import ConfigError
 from ..application_master import ApplicationEnded
 from ..control import ExitCode, Refused, check_known, serve
+from ..cookie import CookieError
 from ..errors import ApplicationError, ProcessExited
-from ..local_nodes import Claim, NodeNameTaken, claim
+from ..local_nodes import NodeNameTaken
 from ..node import Node
 from ..reasons import Custom, Reason
 from ..reports import LOGGER
+from ..runtime_directory import RuntimeDirectoryError
 from .commands import RESTARTS, Command, Options, argument, say
 
 BACKENDS = ("asyncio", "trio")
@@ -36,8 +36,6 @@ GRACE_S = 10.0  # after the shutdown budget, for what the node kills then
 
 def run(options: Options) -> None:
     """Run a node until it is told to stop. Raises `Refused`."""
-    if not is_node_name(options.sname):
-        raise Refused(f"{options.sname!r} is no node name, such as jc1@localhost", ExitCode.USAGE)
     if options.backend == "trio" and importlib.util.find_spec("trio") is None:
         raise Refused("trio is not installed: pip install 'regrow[trio]'", ExitCode.USAGE)
     _log_to_stderr(options.log.upper())
@@ -45,12 +43,9 @@ def run(options: Options) -> None:
         node = Node(options.sname, config=options.config, path=options.path)
     except ConfigError as error:
         raise Refused("\n".join(error.mistakes), ExitCode.USAGE) from None
-    try:
-        with claim(options.sname) as claimed:
-            settings = (node, claimed, claimed.listen(), options.start, Restart(options.type))
-            failure = anyio.run(_run, *settings, backend=options.backend)
-    except NodeNameTaken as error:
-        raise Refused(str(error)) from None
+    except ValueError as error:
+        raise Refused(str(error), ExitCode.USAGE) from None
+    failure = anyio.run(_run, node, options.start, Restart(options.type), backend=options.backend)
     if failure is not None:
         raise failure
 
@@ -61,17 +56,15 @@ def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler])
 
 
-async def _run(*settings: Any) -> Refused | None:
-    return await _Foreground(*settings).run()
+async def _run(node: Node, start: Sequence[str], restart: Restart) -> Refused | None:
+    return await _Foreground(node, start, restart).run()
 
 
 class _Foreground:
     """One node as an OS process of its own: what starts it, and what ends it."""
 
-    def __init__(self, node: Node, claimed: Claim, sock: socket.socket, start: Sequence[str], restart: Restart) -> None:
+    def __init__(self, node: Node, start: Sequence[str], restart: Restart) -> None:
         self._node = node
-        self._claim = claimed
-        self._socket = sock
         self._start = start
         self._restart = restart
         self._life = anyio.CancelScope()  # cancelled to stop the node
@@ -91,7 +84,6 @@ class _Foreground:
                 group.start_soon(self._obey, signals)
                 with self._life:
                     await self._live(group)
-                self._claim.release()
                 group.cancel_scope.cancel()
         self._overdue.cancel()
         return self._failure
@@ -99,13 +91,17 @@ class _Foreground:
     async def _live(self, group: TaskGroup) -> None:
         try:
             async with self._node as node:
-                self._claim.update(creation=node.runtime.creation)
-                await group.start(serve, node, self._socket, self._halt)
+                assert node.claim is not None, "a node with a name has one"
+                await group.start(serve, node, node.claim.listen(), self._halt)
                 say(f"{node.name} up")
                 if await self._start_applications():
                     await anyio.sleep_forever()
         except ProcessExited as ended:
             self._failure = Refused(f"{self._node.name} ended: {_why(ended.reason)}")
+        except RuntimeDirectoryError as error:
+            self._failure = Refused(str(error), ExitCode.USAGE)
+        except (NodeNameTaken, CookieError, OSError) as error:
+            self._failure = Refused(f"{self._node.name} cannot start: {error}")
 
     async def _start_applications(self) -> bool:
         """Start what was asked for; whether all of it did."""

@@ -17,10 +17,10 @@ from ..node import Node
 from ..reasons import Crash, Killed
 from ..runtime import Process
 from .protocol import ANSWER_BYTES_MAX, REQUEST_BYTES_MAX, ExitCode, Refused
-from .verbs import END_WITH_CLIENT, VERBS, Arguments, run_verb
+from .verbs import END_WITH_CLIENT, VERBS, Arguments, argument, run_verb
 
 PATIENCE_S = 5.0  # what a client gets to say what it wants
-ANSWER_S = 30.0  # and to take its answer
+ANSWER_S = 5.0  # and to take its answer
 CONNECTIONS_MAX = 64  # more wait in the backlog
 PAUSE_S = 0.1  # between two attempts when no connection can be accepted, for want of descriptors say
 CHUNK = 64 * 1024
@@ -78,18 +78,28 @@ class _Server:
     async def _converse(self, stream: SocketStream) -> None:
         with anyio.fail_after(self._patience_s):
             line = await _read_line(stream)
-        arguments: Arguments = {}
-        ending = False
+        # Shielded: a node that stops ends the process, and its client is to learn that.
+        halt = None
+        with anyio.CancelScope(shield=True):
+            halt = await self._answer(line, stream)
+        if halt is not None:
+            self._halt(halt)
+            await anyio.sleep_forever()  # until the node is gone: the client sees the connection end then
+
+    async def _answer(self, line: bytes, stream: SocketStream) -> bool | None:
+        """Carry out a request and send what it gives; for a request to halt, whether that is to be at once."""
+        halt: bool | None = None
+        answer: dict[str, Json] = {"result": None}
         try:
             command, arguments = _parse(line)
-            ending = command == HALT
-            answer: dict[str, Json] = {"result": None if ending else await self._carry_out(command, arguments, stream)}
+            if command == HALT:
+                halt = argument(arguments, "hard", bool, False)
+            else:
+                answer["result"] = await self._carry_out(command, arguments, stream)
         except Refused as refused:
             answer = {"error": refused.text, "exit": refused.exit_code.value, "detail": refused.detail}
         await _send(stream, answer)
-        if ending:
-            self._halt(arguments.get("hard") is True)
-            await anyio.sleep_forever()  # until the node is gone: the client sees the connection end then
+        return halt
 
     async def _carry_out(self, command: str, arguments: Arguments, stream: SocketStream) -> Json:
         """What the command gives, carried out in a process of the node."""

@@ -1,0 +1,203 @@
+"""What other nodes do to the processes of this one, and what becomes of them when a node goes down."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Any, assert_never
+
+from ._pure.codec import NotPortable, Unreadable
+from ._pure.ids import Pid, Reference
+from .errors import NoProcess, ServerExited
+from .messages import Call, Down, Failure, NodeDown, NodeUp, Request, StopAsk, StopRequest
+from .reasons import NoConnection, NoProc, Reason, RemoteError
+from .runtime import Process, Runtime
+from .signals import (
+    Demonitor,
+    Item,
+    Link,
+    Monitor,
+    Send,
+    SendDown,
+    SendExit,
+    Signal,
+    Unlink,
+    UnlinkAck,
+)
+from .wire import as_text
+
+
+class ReplyToNode:
+    """The promise of a caller on another node: its result travels there, to the alias that waits."""
+
+    __slots__ = ("_done", "_reference", "_runtime", "node")
+
+    def __init__(self, runtime: Runtime, node: str, reference: Reference) -> None:
+        self.node = node
+        self._runtime = runtime
+        self._reference = reference
+        self._done = False
+
+    def done(self) -> bool:
+        return self._done
+
+    def set_result(self, value: Any, /) -> None:
+        self._done = True
+        try:
+            self._send(value)
+        except NotPortable as error:
+            self._send(self._instead_of(value, error))
+
+    def _send(self, value: object) -> None:
+        self._runtime.dispatch(self.node, Send(self._runtime.nobody, self._reference, value))
+
+    def _instead_of(self, value: object, error: NotPortable) -> object:
+        """What is said in place of what can't leave this node."""
+        match value:
+            case Failure(ServerExited() as ended):
+                return Failure(ServerExited(as_text(ended.reason)))
+            case Reason():
+                return as_text(value)
+            case _:
+                # The server did its work; that nobody over there can read the answer is the caller's news.
+                self._runtime.reports.warning(f"a reply to {self.node} cannot leave this node: {error}")
+                return Failure(RemoteError(type(error).__name__, str(error)))
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        raise TypeError("who awaits this reply is on another node")
+
+
+def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
+    """Carry out what a process of another node does to one of this node. Never waits, never raises."""
+    match signal:
+        case Send(_, Reference() as alias, message):
+            _reply(runtime, node, alias, message)
+        case Send():
+            assert not isinstance(signal.to, Reference), "seen above"
+            _message(runtime, node, signal.sender, signal.to, signal.message)
+        case Link(sender, to):
+            _link(runtime, node, sender, to)
+        case Unlink(sender, to, number):
+            process = runtime.processes.get(to)
+            if process is not None:
+                process.links.pop(sender, None)
+            runtime.dispatch(node, UnlinkAck(to, sender, number))
+        case UnlinkAck(sender, to, number):
+            process = runtime.processes.get(to)
+            if process is not None and process.unlinking.get(sender) == number:
+                del process.unlinking[sender]
+        case SendExit(sender, to, reason, linked):
+            process = runtime.lookup(_item(runtime, to))
+            if process is not None:
+                process.exit_signal(sender, reason, linked=linked)
+        case Monitor(watcher, ref, to):
+            item = _item(runtime, to)
+            process = runtime.lookup(item)
+            if process is None:
+                runtime.dispatch(node, SendDown(ref, watcher, item, NoProc()))
+            else:
+                process.watchers[ref] = (watcher, item)
+        case Demonitor(_, ref, to):
+            process = runtime.lookup(_item(runtime, to))
+            if process is not None:
+                process.watchers.pop(ref, None)
+        case SendDown(ref, watcher, item, reason):
+            process = runtime.processes.get(watcher)
+            watched = None if process is None else process.monitors.get(ref)
+            if watched is not None and _node_of(watched) == node:
+                runtime.down(watcher, Down(ref, item, reason))
+        case _:
+            assert_never(signal)
+
+
+def _item(runtime: Runtime, to: Pid | str) -> Item:
+    return to if isinstance(to, Pid) else (to, runtime.node_name)
+
+
+def _node_of(item: Item) -> str:
+    return item.node if isinstance(item, Pid) else item[1]
+
+
+def _reply(runtime: Runtime, node: str, alias: Reference, message: object) -> None:
+    """What the node answers to a call; dropped if that is over, or was put to another node."""
+    call = runtime.aliases.get(alias)
+    if call is None or call not in runtime.outgoing.get(node, {}):
+        return
+    if isinstance(message, Unreadable):
+        message = Failure(RemoteError("NotPortable", f"{runtime.node_name} cannot read the reply: {message.why}"))
+    call.answer(message)
+
+
+def _message(runtime: Runtime, node: str, sender: Pid, to: Pid | str, message: object) -> None:
+    process = runtime.lookup(_item(runtime, to))
+    match message:
+        case Request(reference, method, args, kwargs):
+            reply = ReplyToNode(runtime, node, reference)
+            if isinstance(args, Unreadable):
+                why = f"{runtime.node_name} cannot read the arguments: {args.why}"
+                reply.set_result(Failure(RemoteError("NotPortable", why)))
+                return
+            call = Call(sender, reply, method, args, kwargs)
+        case Unreadable(why):
+            runtime.reports.warning(f"a message from {node} was dropped, this node cannot read it: {why}")
+            return
+        case StopAsk(reference, reason):
+            call = StopRequest(sender, ReplyToNode(runtime, node, reference), reason)
+        case _:
+            if process is not None:
+                process.mailbox.post(message)
+            return
+    if process is None:
+        call.promise.set_result(Failure(NoProcess(to)))
+    else:
+        call.admit(process.requests)
+        process.mailbox.post(call)
+
+
+def _link(runtime: Runtime, node: str, sender: Pid, to: Pid) -> None:
+    process = runtime.processes.get(to)
+    if process is None:
+        runtime.dispatch(node, SendExit(to, sender, NoProc(), linked=True))
+    elif sender not in process.unlinking:
+        # While an unlink of ours is under way, the other side has yet to hear of it: this link is older than that.
+        process.links[sender] = None
+
+
+def node_up(runtime: Runtime, node: str) -> None:
+    """A node has connected."""
+    for process in list(runtime.processes.values()):
+        for _ in range(process.monitors_nodes):
+            process.mailbox.post_system(NodeUp(node))
+
+
+def node_down(runtime: Runtime, node: str, reason: str) -> None:
+    """A node is lost. Whoever was tied to one of its processes hears of that first: links, then monitors."""
+    for call in list(runtime.outgoing.pop(node, {})):
+        call.server_ended(NoConnection())
+    for process in list(runtime.processes.values()):
+        _lose_node(runtime, process, node)
+        tell_node_monitor(process, node)
+        for _ in range(process.monitors_nodes):
+            process.mailbox.post_system(NodeDown(node, reason))
+
+
+def tell_node_monitor(process: Process, node: str) -> None:
+    """One `NodeDown` for each time it was asked for; that is all of them."""
+    for _ in range(process.node_monitors.pop(node, 0)):
+        process.mailbox.post_system(NodeDown(node))
+
+
+def _lose_node(runtime: Runtime, process: Process, node: str) -> None:
+    for pid in [pid for pid in process.links if pid.node == node]:
+        process.exit_signal(pid, NoConnection(), linked=True)
+    for pid in [pid for pid in process.unlinking if pid.node == node]:
+        del process.unlinking[pid]
+    for ref, item in list(process.monitors.items()):
+        if _node_of(item) == node:
+            runtime.down(process.pid, Down(ref, item, NoConnection()))
+    for ref, (watcher, _) in list(process.watchers.items()):
+        if watcher.node == node:
+            del process.watchers[ref]
+    for request in list(process.requests):
+        # Its caller has heard already that there will be no reply; one must not bring a new connection about.
+        if isinstance(request, Call) and isinstance(request.promise, ReplyToNode) and request.promise.node == node:
+            request.withdraw()

@@ -1,0 +1,302 @@
+"""The words of the protocol between nodes: which of the core's classes travel, and under which names.
+
+Each word says of which types its parts are. The sender refuses to send others, so a frame that holds them is a bad
+frame. What is the user's own in a word is sealed: if the receiver does not know it, the word still arrives.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from types import NoneType
+from typing import Any, TypeAlias, cast
+
+import attrs
+
+from ._pure.codec import Codec, Kind, NotPortable, Sealed, Unreadable, Vocabulary
+from ._pure.config import is_node_name
+from ._pure.ids import Pid, Reference
+from .errors import NoProcess, ServerExited
+from .messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, StopAsk, Timeout
+from .portable import Marked
+from .reasons import (
+    Crash,
+    Custom,
+    Kill,
+    Killed,
+    NoConnection,
+    NoProc,
+    Normal,
+    Reason,
+    RemoteError,
+    Shutdown,
+)
+from .refs import Behaviour, Name, ServerRef
+from .runtime import Runtime
+from .signals import Demonitor, Link, Monitor, Send, SendDown, SendExit, Signal, Unlink, UnlinkAck
+
+
+@attrs.frozen
+class Mesh:
+    """To a node just connected: whom else this one is connected with."""
+
+    nodes: tuple[str, ...]
+
+
+@attrs.frozen
+class Tell:
+    """From a service of one node to the same of another, such as the distributed application controller."""
+
+    service: str
+    message: object
+
+
+Word: TypeAlias = Signal | Mesh | Tell
+
+TEXT_MAX = 10_000  # characters of a reason or an exception that can't travel as it is
+WORD = 2**32  # what the numbers of pids and references are below
+
+
+def vocabulary(runtime: Runtime, marked: Marked) -> Vocabulary:
+    """What may cross between this node and others."""
+    return Vocabulary.of((*_WORDS, *_addresses(runtime), *marked.kinds), marked.functions, _as_data)
+
+
+def encode_signal(codec: Codec, signal: Signal) -> bytes:
+    """A frame. Raises `NotPortable`, but not for the reason of an exit: that goes as text, if it can't as it is."""
+    try:
+        return codec.encode(signal)
+    except NotPortable:
+        if not isinstance(signal, SendExit | SendDown):
+            raise
+        return codec.encode(attrs.evolve(signal, reason=as_text(signal.reason)))
+
+
+def origin_of(term: object) -> Pid | None:
+    """The process that a signal comes from; `None` for what is no signal, or comes from none in particular."""
+    match term:
+        case Send(sender) | Link(sender) | Unlink(sender) | UnlinkAck(sender) | SendExit(sender):
+            return sender
+        case Monitor(watcher) | Demonitor(watcher):
+            return watcher
+        case _:
+            return None
+
+
+def as_text(reason: Reason) -> Reason:
+    """What is told on other nodes of a reason that can't leave this one: its text, cut to size."""
+    match reason:
+        case Shutdown(detail):
+            return Shutdown(_text(detail))
+        case Crash(RemoteError() as error):
+            return Crash(RemoteError(error.type_name[:TEXT_MAX], error.text[:TEXT_MAX]))
+        case Crash(error):
+            return Crash(RemoteError(type(error).__name__, _text(error)))
+        case _:
+            return Custom(_text(reason))
+
+
+def _as_data(value: object) -> object:
+    """An exception travels as a `RemoteError`."""
+    if isinstance(value, BaseException) and not isinstance(value, RemoteError):
+        trace = "".join(traceback.format_exception(value))
+        return RemoteError(type(value).__name__, _text(value, None), trace)
+    return value
+
+
+def _text(value: object, length_max: int | None = TEXT_MAX) -> str:
+    try:
+        text = str(value)[:length_max]
+    except Exception as failure:  # noqa: BLE001 - what has no text still has to travel
+        return f"<unprintable: {type(failure).__name__}>"
+    return _encodable(text)
+
+
+def _encodable(text: str) -> str:
+    """The text without what UTF-8 has no bytes for, such as the undecodable parts of a file's name."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+# -- words
+
+
+def _word(
+    cls: type[attrs.AttrsInstance], *types: Any, seal: int | None = None, valid: Callable[[Any], bool] | None = None
+) -> Kind:
+    """An attrs class whose fields travel in order."""
+    names = tuple(field.name for field in attrs.fields(cls))
+    return _kind(cls, names, lambda value: tuple([getattr(value, name) for name in names]), cls, types, seal, valid)
+
+
+def _kind(
+    cls: type,
+    names: tuple[str, ...],
+    take_apart: Callable[[Any], tuple[Any, ...]],
+    build: Callable[..., Any],
+    types: tuple[Any, ...],
+    seal: int | None = None,
+    valid: Callable[[Any], bool] | None = None,
+) -> Kind:
+    """A class that travels as these parts, of these types; `seal` is the number of the one that the user fills."""
+    name = f"regrow.{cls.__name__}"
+
+    def apart(value: object) -> tuple[object, ...]:
+        parts = take_apart(value)
+        if not _are(parts, types) or (valid is not None and not valid(value)):
+            raise NotPortable(f"a malformed {cls.__name__}")
+        return parts if seal is None else (*parts[:seal], _sealed(parts[seal]), *parts[seal + 1 :])
+
+    def together(*parts: object) -> object:
+        if not _are(parts, types):
+            raise TypeError(f"made of {', '.join(type(part).__name__ for part in parts)}")
+        value = build(*parts)
+        if valid is not None and not valid(value):
+            raise ValueError("with values that it can't have")
+        return value
+
+    return Kind(name, cls, apart, together, names)
+
+
+def _are(parts: tuple[object, ...], types: tuple[Any, ...]) -> bool:
+    return len(parts) == len(types) and all(map(isinstance, parts, types))
+
+
+def _sealed(part: object) -> object:
+    """Nothing can be unknown in what is plain; and a request has a seal of its own."""
+    return part if part is None or isinstance(part, str | int | float | Request) else Sealed(part)
+
+
+def _is_pid(pid: Pid) -> bool:
+    return 0 <= pid.id < WORD and 0 <= pid.serial < WORD and 0 <= pid.creation < WORD
+
+
+def _reference(node: str, creation: int, *words: int) -> Reference:
+    return Reference(node, creation, cast("tuple[int, int, int]", words))
+
+
+def _is_reference(reference: Reference) -> bool:
+    return 0 <= reference.creation < WORD and all(0 <= word < WORD for word in reference.words)
+
+
+def _has_item(message: Down | SendDown) -> bool:
+    return isinstance(message.item, Pid) or [*map(type, message.item)] == [str, str]
+
+
+def _has_names(mesh: Mesh) -> bool:
+    return all(map(is_node_name, mesh.nodes))
+
+
+def _has_keywords(cast_: Cast) -> bool:
+    return _are_keywords(cast_.kwargs)
+
+
+def _are_keywords(found: object) -> bool:
+    return isinstance(found, dict) and all(isinstance(key, str) for key in cast("dict[object, Any]", found))
+
+
+def _request(reference: Reference, method: str | None, arguments: object) -> Request:
+    """The arguments, then the keywords; what can't be read stands in place of the arguments."""
+    if isinstance(arguments, Unreadable):
+        return Request(reference, method, arguments, {})
+    *args, keywords = cast("list[Any]", arguments)
+    if not _are_keywords(keywords):
+        raise TypeError("without keywords")
+    return Request(reference, method, tuple(args), keywords)
+
+
+def _parts_of_failure(failure: Failure) -> tuple[str, object]:
+    match failure.error:
+        case ServerExited(reason=reason):
+            return "exited", reason
+        case NoProcess() as error:
+            return "noproc", _text(error)
+        case error:
+            return "raised", _as_data(error)
+
+
+def _failure(what: str, part: object) -> Failure:
+    match what, part:
+        case "exited", Reason():
+            return Failure(ServerExited(part))
+        case "noproc", str():
+            return Failure(NoProcess.saying(part))
+        case "raised", BaseException():
+            return Failure(part)
+        case _:
+            raise TypeError(f"an unknown failure {what!r:.40}")
+
+
+_NUMBERS = (int, int, int)
+_TEXT_OR_NONE = (str, NoneType)
+_ITEM = (Pid, tuple)
+
+_WORDS: tuple[Kind, ...] = (
+    _word(Pid, str, *_NUMBERS, valid=_is_pid),
+    _kind(
+        Reference,
+        ("node", "creation"),
+        lambda reference: (reference.node, reference.creation, *reference.words),
+        _reference,
+        (str, int, *_NUMBERS),
+        valid=_is_reference,
+    ),
+    *(_word(reason) for reason in (Normal, Kill, Killed, NoProc, NoConnection)),
+    _word(Shutdown, object, seal=0),
+    _word(Custom, object, seal=0),
+    _word(Crash, BaseException),
+    _kind(
+        RemoteError,
+        ("type_name", "text", "traceback"),
+        lambda error: tuple([_text(part, None) for part in (error.type_name, error.text, error.traceback)]),
+        RemoteError,
+        (str, str, str),
+    ),
+    _word(Exit, Pid, Reason),
+    _word(Down, Reference, _ITEM, Reason, valid=_has_item),
+    _word(NodeUp, str),
+    _word(NodeDown, str, _TEXT_OR_NONE),
+    _word(Timeout),
+    _word(Send, Pid, (Pid, str, Reference), object, seal=2),
+    _word(Link, Pid, Pid),
+    _word(Unlink, Pid, Pid, int),
+    _word(UnlinkAck, Pid, Pid, int),
+    _word(SendExit, Pid, (Pid, str), Reason, bool),
+    _word(Monitor, Pid, Reference, (Pid, str)),
+    _word(Demonitor, Pid, Reference, (Pid, str)),
+    _word(SendDown, Reference, Pid, _ITEM, Reason, valid=_has_item),
+    _kind(
+        Request,
+        ("reference", "method", "arguments"),
+        lambda request: (request.reference, request.method, [*request.args, dict(request.kwargs)]),
+        _request,
+        (Reference, _TEXT_OR_NONE, (list, Unreadable)),
+        seal=2,
+    ),
+    _word(StopAsk, Reference, Reason),
+    _kind(
+        Cast,
+        ("method", "args", "kwargs"),
+        lambda cast_: (cast_.method, cast_.args, dict(cast_.kwargs)),
+        Cast,
+        (_TEXT_OR_NONE, tuple, dict),
+        valid=_has_keywords,
+    ),
+    _kind(Failure, ("what", "error"), _parts_of_failure, _failure, (str, object)),
+    _word(Mesh, tuple, valid=_has_names),
+    _word(Tell, str, object, seal=1),
+)
+
+
+def _addresses(runtime: Runtime) -> tuple[Kind, ...]:
+    """Typed references and names: they arrive as what they address, without the class, bound to the new node."""
+
+    def reference(pid: Pid) -> ServerRef[Behaviour]:
+        return ServerRef(pid, Behaviour, _runtime=runtime)
+
+    def name(text: str, node: str) -> Name[Behaviour]:
+        return Name(text, Behaviour, node)
+
+    return (
+        _kind(ServerRef, ("pid",), lambda ref: (ref.pid,), reference, (Pid,)),
+        _kind(Name, ("name", "node"), lambda name: (name.name, name.node or runtime.node_name), name, (str, str)),
+    )

@@ -1,0 +1,30 @@
+"""Every test of nodes runs over both carriers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .kit import Cluster, MemoryCluster, TcpCluster
+
+
+@pytest.fixture(params=["memory", "tcp"])
+def cluster(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+    """A place for nodes, in memory or on this machine."""
+    if request.param == "memory":
+        memory = MemoryCluster()
+        yield memory
+        assert memory.network.connections() == [], "a connection outlived its nodes"
+    else:
+        monkeypatch.setenv("REGROW_RUNTIME_DIR", str(tmp_path))
+        yield TcpCluster()
+
+
+@pytest.fixture
+def memory() -> Iterator[MemoryCluster]:
+    """For what only a network can do that a test has in its hand: to fall silent."""
+    cluster = MemoryCluster()
+    yield cluster
+    assert cluster.network.connections() == [], "a connection outlived its nodes"

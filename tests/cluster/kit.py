@@ -1,0 +1,255 @@
+"""What the tests of nodes share: clusters on either carrier, strangers who knock, and a server to talk to."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import socket
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Protocol
+
+import anyio
+import pytest
+
+from regrow import (
+    Crash,
+    Deferred,
+    GenServer,
+    Name,
+    Node,
+    Pid,
+    Reason,
+    ServerRef,
+    Stop,
+    call,
+    cast,
+    child,
+    connect,
+    nodes,
+    receive,
+    self_pid,
+    send,
+    spawn,
+    start,
+    trap_exit,
+)
+from regrow._pure.codec import Codec
+from regrow._pure.config import Listen, NodeConfig
+from regrow._pure.handshake import CHALLENGE_BYTES, Identity, Verdict
+from regrow.clock import Clock
+from regrow.greeting import greet
+from regrow.local_nodes import live_nodes
+from regrow.portable import marked_in
+from regrow.testing import MemoryNetwork
+from regrow.transport import ByteStream
+from regrow.wire import vocabulary
+
+COOKIE = "the cookie of the tests"
+ROUNDS = 20  # of what two nodes do at the same moment
+
+
+class Cluster(Protocol):
+    """Where nodes find each other."""
+
+    def node(
+        self, name: str, *, cookie: str = COOKIE, clock: Clock | None = None, net_tick_time: float = 60.0
+    ) -> Node: ...
+
+    async def knock(self, name: str) -> ByteStream:
+        """Connect to a node without saying anything."""
+        ...
+
+
+class MemoryCluster:
+    """Nodes of a `MemoryNetwork`."""
+
+    def __init__(self) -> None:
+        self.network = MemoryNetwork()
+
+    def node(self, name: str, *, cookie: str = COOKIE, clock: Clock | None = None, net_tick_time: float = 60.0) -> Node:
+        config = NodeConfig(net_tick_time=net_tick_time)
+        return Node(name, cookie=cookie, config=config, clock=clock, carrier=self.network.of(name))
+
+    async def knock(self, name: str) -> ByteStream:
+        return await self.network.of("stranger@localhost").connect(name)
+
+
+class TcpCluster:
+    """Nodes of this machine, found through the runtime directory."""
+
+    def node(self, name: str, *, cookie: str = COOKIE, clock: Clock | None = None, net_tick_time: float = 60.0) -> Node:
+        listen = Listen(port_min=0, port_max=0)  # any that is free
+        return Node(name, cookie=cookie, config=NodeConfig(net_tick_time=net_tick_time, listen=listen), clock=clock)
+
+    async def knock(self, name: str) -> ByteStream:
+        [port] = [record.port for record in live_nodes() if record.name == name]
+        assert port is not None
+        return await anyio.connect_tcp("127.0.0.1", port)
+
+
+class Stranger:
+    """Somebody who knows the cookie and the protocol, and may misuse both."""
+
+    def __init__(self, stream: ByteStream, name: str, creation: int, codec: Codec) -> None:
+        self.stream = stream
+        self.pid = Pid(name, 1, 0, creation)
+        self._codec = codec
+
+    async def say(self, term: object) -> None:
+        await self.stream.send(self._codec.encode(term))
+
+    async def hung_up_on(self) -> None:
+        """Return when the node has closed the connection."""
+        try:
+            while True:
+                await self.stream.receive()
+        except (anyio.EndOfStream, anyio.BrokenResourceError):
+            return
+
+
+@asynccontextmanager
+async def stranger(cluster: Cluster, node: Node, name: str = "odd@localhost") -> AsyncGenerator[Stranger]:
+    """A stranger who is connected to the node."""
+    stream = await cluster.knock(node.name)
+    try:
+        me = Identity(name, secrets.randbelow(2**32), secrets.token_bytes(CHALLENGE_BYTES))
+        _peer, verdict = await greet(stream, COOKIE.encode(), me, node.name)
+        assert verdict is Verdict.OK
+        yield Stranger(stream, name, me.creation, Codec(vocabulary(node.runtime, marked_in([]))))
+    finally:
+        await stream.aclose()
+
+
+@asynccontextmanager
+async def running(*to_run: Node) -> AsyncGenerator[tuple[Node, ...]]:
+    """Nodes, each connected with the first."""
+    async with AsyncExitStack() as stack:
+        for node in to_run:
+            await stack.enter_async_context(node)
+        with to_run[0].current():
+            for node in to_run:
+                assert await connect(node.name)
+        for node in to_run:
+            await until(lambda node=node: len(connected(node)) == len(to_run) - 1)
+        yield to_run
+
+
+def halt(node: Node) -> None:
+    """The node falls off the network, as if its machine were switched off: its processes say nothing more."""
+    net = node.net_kernel
+    assert net is not None
+    net.abort()
+
+
+def connected(node: Node) -> list[str]:
+    with node.current():
+        return nodes()
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return when it holds. Only for what nobody announces."""
+    with anyio.fail_after(10.0):
+        while not condition():
+            await anyio.sleep(0.001)
+
+
+class Broken(Exception):
+    """Raised in processes that are to crash."""
+
+
+class Echo(GenServer):
+    """Says what it is told, or does not."""
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+        self.open: list[Deferred[str]] = []
+
+    @call
+    async def say(self, what: object) -> object:
+        return what
+
+    @call
+    async def everything(self) -> list[object]:
+        return self.heard
+
+    @cast
+    async def hear(self, what: object) -> None:
+        self.heard.append(what)
+
+    @call(timeout=None)
+    async def wait(self) -> str | Deferred[str]:
+        self.open.append(Deferred[str]())
+        return self.open[-1]
+
+    @call
+    async def answer_all(self) -> int:
+        for deferred in self.open:
+            deferred.set("late")
+        return len(self.open)
+
+    @call
+    async def fail(self, reason: Reason) -> str:
+        raise Stop(reason)
+
+    @call
+    async def crash(self) -> str:
+        raise Broken("badly")
+
+    @call
+    async def secret(self) -> object:
+        return object()
+
+
+ECHO = Name("echo", Echo)
+
+
+async def echo_on(node: Node) -> ServerRef[Echo]:
+    """An echo on the node, under its name."""
+    with node.current():
+        return await start(child(Echo).named("echo"))
+
+
+async def echo_of(node: Node) -> Pid:
+    """An echo on the node without a name; a pid, as others know it."""
+    with node.current():
+        return (await start(Echo)).pid
+
+
+async def idle() -> None:
+    """Lives until something ends it."""
+    await anyio.sleep_forever()
+
+
+def idle_on(node: Node) -> Pid:
+    with node.current():
+        return spawn(idle)
+
+
+async def forward_to(home: Pid) -> None:
+    """Traps exits, and forwards whatever comes."""
+    trap_exit(True)
+    send(home, (self_pid(), "ready"))
+    while True:
+        send(home, (self_pid(), await receive()))
+
+
+def text_of(reason: Reason) -> str:
+    """How the reason of a crash reads; its exception is data, whatever it was."""
+    assert isinstance(reason, Crash)
+    return str(reason)
+
+
+def warnings(caplog: pytest.LogCaptureFixture, part: str) -> list[str]:
+    """The lines of the log, from warnings up, that say it."""
+    return [
+        record.getMessage()
+        for record in caplog.records
+        if record.levelno >= logging.WARNING and part in record.getMessage()
+    ]
+
+
+def listening_socket() -> tuple[socket.socket, int]:
+    """A socket that accepts nothing, and its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    return listener, listener.getsockname()[1]

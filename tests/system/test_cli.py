@@ -1,0 +1,416 @@
+"""The command line with real nodes: what is printed where, and every exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from regrow.cli import main
+from regrow.cli.commands import COMMANDS, Command
+from regrow.cli.run import RUN
+
+from .nodes import APPS, Machine, Outcome, RunningNode
+
+Say = Callable[..., Outcome]
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+@pytest.fixture
+def say(machine: Machine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Say:
+    """One command of the command line, in this process: what it prints, and what it exits with."""
+    monkeypatch.setenv("REGROW_RUNTIME_DIR", str(machine.runtime_directory))
+    monkeypatch.setenv("HOME", str(machine.folder))
+
+    def say(*arguments: str) -> Outcome:
+        capfd.readouterr()
+        try:
+            exit_code = main(arguments)
+        except SystemExit as stop:  # argparse
+            exit_code = stop.code if isinstance(stop.code, int) else -1
+        return Outcome(int(exit_code), *capfd.readouterr())
+
+    return say
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """The loop a node runs on."""
+    return request.param
+
+
+@pytest.fixture
+def node(machine: Machine, backend: str) -> Iterator[RunningNode]:
+    """A node on which the application `moods` runs, or soon will."""
+    with machine.node("--backend", backend, "--start", "moods") as running:
+        yield running
+
+
+# -- running, and being told to stop
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_node_says_that_it_is_up_and_stops_in_order_when_told(
+    machine: Machine, backend: str, number: signal.Signals
+) -> None:
+    """The first line of standard output is the only one; the rest is for people, and goes elsewhere."""
+    with machine.node("--backend", backend, "--start", "moods") as node:
+        assert node.first_line == "a@localhost up\n"
+        node.log_until("application moods started")
+        outcome = node.stopped_by(number)
+    assert (outcome.exit_code, outcome.stdout) == (0, "")
+    assert "stopping in a calm mood" in outcome.stderr
+    assert list(machine.runtime_directory.iterdir()) == []
+
+
+def test_a_node_needs_no_applications_and_no_host_in_its_name(machine: Machine) -> None:
+    """It is this machine's, then."""
+    with machine.node(name="a") as node:
+        assert node.first_line == "a@localhost up\n"
+        assert node.stopped_by(signal.SIGTERM).exit_code == 0
+
+
+def test_a_child_that_does_not_stop_in_time_is_named_and_killed(machine: Machine, backend: str) -> None:
+    """The shutdown budget of the node counts, whatever time the child was promised; to stop is no failure."""
+    config = machine.config('kernel.shutdown_timeout = 0.2\n[moods]\nmood = "stubborn"\npatient = true\n')
+    with machine.node("--backend", backend, "--config", config, "--start", "moods") as node:
+        node.log_until("application moods started")
+        outcome = node.stopped_by(signal.SIGTERM)
+    assert outcome.exit_code == 0
+    assert "moods is killed: it has not stopped within the 0.2 s" in outcome.stderr
+    assert "Counter" in outcome.stderr
+
+
+@pytest.mark.parametrize("mood", ["stubborn", "blocking"])
+def test_a_second_interrupt_kills_at_once(machine: Machine, backend: str, mood: str) -> None:
+    """Also when something blocks the loop, so that nothing else could."""
+    config = machine.config(f'[moods]\nmood = "{mood}"\npatient = true\n')
+    with machine.node("--backend", backend, "--config", config, "--start", "moods") as node:
+        node.log_until("application moods started")
+        node.signal(signal.SIGINT)
+        node.log_until(f"stopping in a {mood} mood")
+        assert node.stopped_by(signal.SIGINT).exit_code == -signal.SIGINT
+
+
+def test_a_node_whose_permanent_application_ends_says_so_and_exits_1(machine: Machine, backend: str, say: Say) -> None:
+    """In one line, after an orderly stop."""
+    with machine.node("--backend", backend, "--start", "moods", "--type", "permanent") as node:
+        node.log_until("application moods started")
+        assert say("kill", "top").exit_code in (0, 1)  # the node may be gone before the answer is out
+        outcome = node.outcome()
+    assert outcome.exit_code == 1
+    assert outcome.stderr.splitlines()[-1] == "regrow: a@localhost ended: application moods ended: killed"
+
+
+def test_a_temporary_application_may_end_without_its_node(machine: Machine, node: RunningNode, say: Say) -> None:
+    """That is what `--start` means unless one says otherwise."""
+    say("app", "start", "moods")
+    assert say("kill", "top").stdout.endswith("; its application ended with it\n")
+    (info,) = json.loads(say("app", "list", "--json").stdout)
+    assert (info["state"], info["reason"]) == ("loaded", "killed")
+
+
+def test_a_start_that_fails_ends_the_node(machine: Machine, backend: str) -> None:
+    """It was up, and then it could not do what it was there for."""
+    config = machine.config('[moods]\nmood = "bad"\n')
+    with machine.node("--backend", backend, "--config", config, "--start", "moods") as node:
+        outcome = node.outcome()
+    assert outcome.exit_code == 1
+    assert outcome.stderr.splitlines()[-1] == "regrow: application moods: ValueError: not today"
+
+
+def test_a_start_of_what_is_not_there_is_not_found(machine: Machine) -> None:
+    """The line says what there is."""
+    with machine.node("--start", "mods") as node:
+        outcome = node.outcome()
+    assert outcome.exit_code == 3
+    assert outcome.stderr.splitlines()[-1] == "regrow: there is no application mods; known are: moods"
+
+
+# -- what is wrong before a node starts
+
+
+def test_all_mistakes_of_a_configuration_are_told_at_once(machine: Machine) -> None:
+    """Each with its place."""
+    config = machine.config('[kernel]\nsync_nodes_timout = 1\nnet_tick_time = "long"\n[mods]\nmood = "good"\n')
+    outcome = machine.regrow("run", "--sname", "a@localhost", "--path", str(APPS), "--config", config)
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert len(outcome.stderr.splitlines()) == 3
+    assert "kernel.sync_nodes_timout" in outcome.stderr
+    assert "did you mean 'sync_nodes_timeout'" in outcome.stderr
+    assert "kernel.net_tick_time" in outcome.stderr
+    assert "mods" in outcome.stderr
+    assert "Traceback" not in outcome.stderr
+
+
+def test_a_configuration_that_is_not_there_is_a_mistake(say: Say) -> None:
+    """Of the command line."""
+    outcome = say("run", "--sname", "a@localhost", "--config", "nowhere.toml")
+    assert (outcome.exit_code, outcome.stderr) == (2, "regrow: nowhere.toml: No such file or directory\n")
+
+
+def test_a_name_in_use_says_by_which_os_process(machine: Machine) -> None:
+    """And the node that has it goes on."""
+    with machine.node() as node:
+        outcome = machine.regrow("run", "--sname", "a@localhost")
+        assert (outcome.exit_code, outcome.stdout) == (1, "")
+        assert f"the name a@localhost is in use by OS process {node.os_pid}" in outcome.stderr
+        assert len(outcome.stderr.splitlines()) == 1
+        assert node.stopped_by(signal.SIGTERM).exit_code == 0
+
+
+NO_TRIO = "import sys; sys.modules['trio'] = None; from regrow.cli import main; sys.exit(main(sys.argv[1:]))"
+
+
+def test_a_loop_that_is_not_installed_is_one_clear_line(machine: Machine) -> None:
+    """It says how to get it."""
+    command = [sys.executable, "-c", NO_TRIO, "run", "--sname", "a@localhost", "--backend", "trio"]
+    outcome = subprocess.run(command, capture_output=True, text=True, env=machine.environment)
+    assert outcome.returncode == 2
+    assert outcome.stderr == "regrow: trio is not installed: pip install 'regrow[trio]'\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("dance",),
+        ("run",),
+        ("run", "--sname", "a b"),
+        ("run", "--sname", "a@h", "--backend", "curio"),
+        ("app",),
+        ("app", "start"),
+        ("tree", "--timeout", "0"),
+        ("crashes", "-n", "none"),
+    ],
+)
+def test_a_wrong_command_line_exits_2(say: Say, arguments: tuple[str, ...]) -> None:
+    """Before anything is done."""
+    outcome = say(*arguments)
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert outcome.stderr
+
+
+def test_a_runtime_directory_of_others_is_a_mistake(machine: Machine, say: Say) -> None:
+    """Of the environment."""
+    machine.runtime_directory.mkdir(mode=0o777)
+    (machine.runtime_directory / "something").write_text("")
+    machine.runtime_directory.chmod(0o777)
+    outcome = say("tree")
+    assert outcome.exit_code == 2
+    assert "others can get into" in outcome.stderr
+
+
+# -- finding a node
+
+
+def test_without_a_node_there_is_nothing_to_ask(say: Say) -> None:
+    """The line says what to do."""
+    assert say("tree") == Outcome(3, "", "regrow: no node is running here; start one with regrow run\n")
+    assert say("tree", "--node", "a@localhost") == Outcome(
+        3, "", "regrow: no node a@localhost is running here; running: none\n"
+    )
+
+
+def test_of_several_nodes_one_has_to_be_chosen(machine: Machine, say: Say) -> None:
+    """By its name, or by the part of it before the host."""
+    with machine.node(), machine.node(name="b@localhost"):
+        outcome = say("tree")
+        assert outcome.exit_code == 2
+        assert outcome.stderr.endswith("choose one with --node: a@localhost, b@localhost\n")
+        assert say("rpc", "node.name", "--node", "b@localhost").stdout == "'b@localhost'\n"
+        assert say("--node", "a", "rpc", "node.name").stdout == "'a@localhost'\n"
+        assert say("tree", "--node", "c").exit_code == 3
+
+
+def test_a_node_that_was_killed_is_no_node_any_more(machine: Machine, say: Say) -> None:
+    """What it left does not keep its name."""
+    with machine.node() as node:
+        node.signal(signal.SIGKILL)
+        node.outcome()
+        assert len(list(machine.runtime_directory.iterdir())) == 2
+        assert say("tree").exit_code == 3
+    with machine.node() as node:
+        assert say("tree").exit_code == 0
+
+
+# -- looking inside
+
+
+def test_one_sees_an_application_crash_and_recover(node: RunningNode, say: Say) -> None:
+    """From another terminal: the tree, a kill, what came of it, and why."""
+    assert say("app", "start", "moods").exit_code == 0  # it runs when this returns, whoever started it
+    first, second, third = say("tree").stdout.splitlines()
+    assert re.fullmatch(r"moods \(temporary, \d+ s\)", first)
+    assert re.fullmatch(r"└─ top <a@localhost\.\d+\.0>  one_for_one 1/3600 s, 1 left", second)
+    assert re.fullmatch(r"   └─ counter <a@localhost\.\d+\.0>  Counter  mailbox 0  restarts 0", third)
+    killed = say("kill", "counter").stdout
+    assert re.fullmatch(
+        r"killed <a@localhost\.\d+\.0>; top restarted it as <a@localhost\.\d+\.0> after [\d.]+ ms "
+        r"\(budget left 0 of 1 in 3600 s\)\n",
+        killed,
+    )
+    assert say("tree").stdout.splitlines()[2].endswith("restarts 1")
+    assert "ended: killed\n  top restarted it (one_for_one), budget left 0 within 3600 s" in say("crashes").stdout
+
+
+def test_what_reads_prints_json_in_the_shapes_that_are_promised(node: RunningNode, say: Say) -> None:
+    """Programs depend on these keys."""
+    say("app", "start", "moods")
+    (app,) = json.loads(say("tree", "--json").stdout)
+    for each in (app, app["children"][0], app["children"][0]["children"][0]):
+        assert {"name", "pid", "type", "restarts", "children"} <= each.keys()
+    assert [app["type"], app["children"][0]["type"]] == ["application", "supervisor"]
+    (info,) = json.loads(say("app", "list", "--json").stdout)
+    assert {
+        "name": "moods", "state": "running", "running_on": "a@localhost", "start_type": "normal", "reason": None,
+    }.items() <= info.items()  # fmt: skip
+    assert [each["name"] for each in json.loads(say("ps", "--json").stdout)] == [None, "top", "counter"]
+    assert json.loads(say("state", "counter", "--json").stdout)["attributes"] == {"value": "0"}
+    assert json.loads(say("crashes", "--json").stdout) == []
+    assert json.loads(say("kill", "counter", "--json").stdout)["outcome"] == "restarted"
+
+
+def test_what_reads_prints_tables_for_people(node: RunningNode, say: Say) -> None:
+    """Aligned, with a head."""
+    say("app", "start", "moods")
+    head, *rows = say("app", "list").stdout.splitlines()
+    assert head.split() == ["NAME", "STATE", "RUNNING", "ON", "START", "TYPE", "REASON"]
+    assert [row.split() for row in rows] == [["moods", "running", "a@localhost", "normal", "-"]]
+    head, *rows = say("ps").stdout.splitlines()
+    assert [row[head.index("NAME") :].split()[0] for row in rows] == ["-", "top", "counter"]
+    assert len(say("ps", "--all").stdout.splitlines()) == 1 + 3 + 2
+    assert say("state", "counter").stdout.splitlines()[1] == "  value = 0"
+    assert say("crashes").stdout == "no crashes\n"
+
+
+def test_a_crash_is_told_with_its_traceback(node: RunningNode, say: Say) -> None:
+    """The text and the place, beside what the supervisor did."""
+    say("app", "start", "moods")
+    assert say("rpc", "await moods.add('one')").exit_code == 1
+    told = say("crashes", "-n", "1").stdout
+    assert "ended: TypeError: unsupported operand" in told
+    assert "handling" in told
+    assert "self.value += n" in told
+    assert "top restarted it" in told
+
+
+def test_the_state_of_a_stuck_server_is_shown(machine: Machine, node: RunningNode, say: Say) -> None:
+    """Where it is stuck is the last of it."""
+    say("app", "start", "moods")
+    with machine.popen("rpc", "await moods.wait()") as stuck:
+        seen = ""
+        while "moods" not in seen:  # the request has yet to get there
+            assert stuck.poll() is None
+            seen = say("state", "counter").stdout
+        stuck.send_signal(signal.SIGINT)
+        stuck.communicate()
+        assert stuck.returncode == 130
+    assert "value = 0" in seen
+
+
+@pytest.mark.parametrize(
+    "command", [("state", "nobody"), ("kill", "<0.9.9>"), ("tree", "mods"), ("app", "stop", "mods")]
+)
+def test_what_is_not_there_exits_3(node: RunningNode, say: Say, command: tuple[str, ...]) -> None:
+    """A process and an application alike."""
+    outcome = say(*command)
+    assert (outcome.exit_code, outcome.stdout) == (3, "")
+    assert outcome.stderr.startswith("regrow: there is no ")
+
+
+# -- acting
+
+
+def test_an_expression_is_evaluated_in_the_node(node: RunningNode, say: Say) -> None:
+    """Its value is printed as it prints there, or as JSON; an exception is a failure."""
+    say("app", "start", "moods")
+    assert say("rpc", "await moods.add(3)") == Outcome(0, "3\n", "")
+    assert say("rpc", "('a', {1: None})") == Outcome(0, "('a', {1: None})\n", "")
+    assert json.loads(say("rpc", "--json", "('a', {1: None})").stdout) == ["a", {"1": None}]
+    assert say("rpc", "1 / 0") == Outcome(1, "", "regrow: ZeroDivisionError: division by zero\n")
+    assert say("rpc", "1 +").exit_code == 2
+    traceback = say("rpc", "--traceback", "1 / 0")
+    assert traceback.exit_code == 1
+    assert traceback.stderr.splitlines()[1] == '  File "<rpc>", line 1, in <module>'
+
+
+def test_one_waits_only_as_long_as_one_wants_to(node: RunningNode, say: Say) -> None:
+    """For an expression, and for a node that something blocks."""
+    say("app", "start", "moods")
+    assert say("rpc", "await receive()", "--timeout", "0.05") == Outcome(
+        4, "", "regrow: a@localhost did not answer within 0.05 s\n"
+    )
+    assert say("rpc", "await moods.block()", "--timeout", "0.05").exit_code == 4
+    assert say("tree", "--timeout", "0.05").exit_code == 4
+
+
+def test_an_application_is_started_stopped_and_unloaded(node: RunningNode, say: Say) -> None:
+    """What one is told is what was done; what was not done is a failure."""
+    say("app", "start", "moods")
+    assert say("app", "start", "moods") == Outcome(0, "moods was started already\n", "")
+    assert say("app", "unload", "moods") == Outcome(1, "", "regrow: application moods: running\n")
+    assert say("app", "stop", "moods") == Outcome(0, "stopped moods\n", "")
+    assert say("app", "stop", "moods").exit_code == 1
+    assert say("tree") == Outcome(0, "nothing runs here\n", "")
+    assert say("tree", "moods") == Outcome(1, "", "regrow: application moods does not run here: it is loaded\n")
+    assert say("app", "start", "moods", "--json").stdout == '["moods"]\n'
+    say("app", "stop", "moods")
+    assert say("app", "unload", "moods") == Outcome(0, "unloaded moods\n", "")
+    assert say("app", "load", "moods") == Outcome(0, "loaded moods\n", "")
+
+
+def test_halt_returns_when_the_node_has_stopped_in_order(machine: Machine, node: RunningNode, say: Say) -> None:
+    """Its name is free by then."""
+    say("app", "start", "moods")
+    assert say("halt") == Outcome(0, "a@localhost stopped\n", "")
+    assert list(machine.runtime_directory.iterdir()) == []
+    outcome = node.outcome()
+    assert outcome.exit_code == 0
+    assert "stopping in a calm mood" in outcome.stderr
+
+
+def test_a_hard_halt_stops_nothing_in_order(machine: Machine, node: RunningNode, say: Say) -> None:
+    """The OS process is gone at once, with exit code 0, as after `halt()`."""
+    say("app", "start", "moods")
+    assert say("halt", "--hard").exit_code == 0
+    outcome = node.outcome()
+    assert outcome.exit_code == 0
+    assert "stopping in a" not in outcome.stderr
+    assert say("tree").exit_code == 3
+
+
+def test_the_command_is_installed_under_its_name(machine: Machine) -> None:
+    """`regrow`, and `python -m regrow`, are one."""
+    outcome = machine.regrow("--help")
+    assert outcome.exit_code == 0
+    assert "regrow" in outcome.stdout
+    assert os.linesep.join(outcome.stdout.splitlines()[:1]).startswith("usage: regrow")
+
+
+# -- the page about it
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "cli.md"
+
+
+@pytest.mark.parametrize("command", [pytest.param(each, id=each.words) for each in (RUN, *COMMANDS)])
+def test_the_page_names_every_command_and_option(command: Command) -> None:
+    """What is not there is not found."""
+    page = PAGE.read_text(encoding="utf-8")
+    assert f"regrow {command.words}" in page
+    flags = {flag for each in command.arguments for flag in each.flags if flag.startswith("-")}
+    assert not [
+        flag for flag in flags if f"`{flag}`" not in page and f"{flag} " not in page and f"[{flag}]" not in page
+    ]
