@@ -43,7 +43,7 @@ FLOORS = [
     "remote",
     "connection greeting",
     "net_kernel",
-    "arbiters",
+    "arbiters dist_words",
     "dist_ac",
     "node",
     "application nodes",

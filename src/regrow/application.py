@@ -10,7 +10,10 @@ from ._pure.child_spec import Restart
 from ._pure.manifest import Manifest
 from .application_controller import ApplicationController
 from .application_master import StartType
+from .dist_ac import DistributionController
+from .errors import ApplicationError
 from .node import current_node
+from .reasons import Custom
 from .runtime import Process, here
 
 RestartType: TypeAlias = Restart | Literal["permanent", "transient", "temporary"]
@@ -119,3 +122,27 @@ def start_type() -> StartType | None:
     name = get_application()
     loaded = None if name is None else _controller().loaded.get(name)
     return None if loaded is None else loaded.start_type
+
+
+async def takeover(name: str) -> None:
+    """Run a distributed application on this node, whatever the precedence says; returns once it does.
+
+    The node it runs on stops it first, unless the configuration says `overlap`. Raises `ApplicationError` if it
+    was not started here, runs nowhere, or runs here already; or why it could not be started here.
+    """
+    await _distribution(name).takeover(name)
+
+
+async def permit(name: str, flag: bool) -> None:
+    """Say whether a distributed application may run on this node, from now on.
+
+    Where it may not run any more it is moved to the next node that may have it. Raises `ApplicationError`.
+    """
+    await _distribution(name).permit(name, flag)
+
+
+def _distribution(name: str) -> DistributionController:
+    distribution = current_node().distribution
+    if distribution is None:
+        raise ApplicationError(name, Custom("not_running_distributed"))
+    return distribution

@@ -106,6 +106,10 @@ class Distribution(Protocol):
         """It was stopped here as ordered; what it handed over, if it was asked."""
         ...
 
+    def failed(self, name: str) -> bool:
+        """Whether it was tried on this node in vain, so that only a new start lets it run here again."""
+        ...
+
 
 class ApplicationController:
     """The applications of one node."""
@@ -192,7 +196,7 @@ class ApplicationController:
         """Start an application, or wait with those who did; returns once it runs, here or elsewhere."""
         application = self._load(name)
         if application.phase is Phase.STOPPING and self._distributed(name) is None:
-            await self._gone_from_here(application)
+            await self.gone_from_here(application)
             application = self._load(name)
         if application.phase is not Phase.STARTING:
             self._begin(application, restart)
@@ -200,6 +204,8 @@ class ApplicationController:
         if application.phase is Phase.STARTING:
             application.starters.append(promise)
             result_of(await promise)
+        elif application.phase is Phase.LOADED and application.reason is not None:
+            raise ApplicationError(name, application.reason)  # it was clear at once that it can't be
 
     async def ensure_all_started(self, name: str, restart: Restart) -> list[str]:
         """Start an application and, before it, all it needs; those started here, in order. All or nothing."""
@@ -232,14 +238,17 @@ class ApplicationController:
         return application is not None and application.phase in (Phase.RUNNING, Phase.STANDBY)
 
     def _begin(self, application: LoadedApplication, restart: Restart) -> None:
-        if application.phase is not Phase.LOADED:
+        distribution = self._distributed(application.name)
+        again = (
+            application.phase is Phase.STANDBY and distribution is not None and distribution.failed(application.name)
+        )
+        if application.phase is not Phase.LOADED and not again:
             raise ApplicationError(application.name, Custom("already_started"))
         if self._closing:
             raise ApplicationError(application.name, Custom("the node is stopping"))
         self._check_dependencies(application.manifest)
         application.phase, application.restart = Phase.STARTING, restart
         application.started, application.reason = False, None
-        distribution = self._distributed(application.name)
         if distribution is None:
             self.run_here(application.name, NormalStart())
         else:
@@ -278,8 +287,21 @@ class ApplicationController:
             distribution.started_here(application.name)
         _settle_all(application.starters, None)
 
-    def runs_elsewhere(self, name: str, node: str) -> None:
-        """It runs on another node, and this one stands by."""
+    def run_if_possible(self, name: str, start_type: StartType) -> None:
+        """Start it on this node, whose turn it is. Raises `ApplicationError` if what it needs is not up."""
+        if self._closing:
+            raise ApplicationError(name, Custom("the node is stopping"))
+        self._check_dependencies(self.loaded[name].manifest)
+        self.run_here(name, start_type)
+
+    def start_refused(self, name: str, reason: Reason) -> None:
+        """It can't be started as things are; whoever wanted it is told, and nothing else happens."""
+        application = self.loaded[name]
+        application.phase, application.reason = Phase.LOADED, reason
+        _settle_all(application.starters, Failure(ApplicationError(name, reason)))
+
+    def runs_elsewhere(self, name: str, node: str | None) -> None:
+        """It runs on another node, or is permitted on none, and this one stands by."""
         application = self.loaded[name]
         application.phase, application.runs_at, application.started = Phase.STANDBY, node, True
         _settle_all(application.starters, None)
@@ -315,14 +337,20 @@ class ApplicationController:
             distribution.stop_wanted(name)
         elif application.phase is Phase.RUNNING:
             self.stop_here(name)
-        await self._gone_from_here(application)
+        await self.gone_from_here(application)
 
-    async def _gone_from_here(self, application: LoadedApplication) -> None:
+    async def gone_from_here(self, application: LoadedApplication) -> None:
         """Wait until a stop that was ordered is done."""
         if application.phase is not Phase.LOADED:
             promise = self._runtime.backend.promise()
             application.stoppers.append(promise)
             await promise
+
+    async def moved_away(self, name: str) -> None:
+        """Wait until no instance of it is on this node."""
+        application = self.loaded.get(name)
+        if application is not None and application.master is not None:
+            await application.master.wait_ended()
 
     def _can_stop(self, application: LoadedApplication) -> bool:
         """Whether there is something to stop; a start that waits for another node can be called off."""
@@ -342,7 +370,7 @@ class ApplicationController:
                 newest = next(reversed(self.running.values()))
                 if newest.phase is Phase.RUNNING:
                     self.stop_here(newest.name)
-                await self._gone_from_here(newest)
+                await self.gone_from_here(newest)
         late = list(reversed(self.running.values()))
         for application in late:
             self._runtime.reports.warning(
@@ -379,7 +407,7 @@ class ApplicationController:
             self._gone(application, runner.handed_over)
             return
         self._forget_instance(application)
-        failure = runner.start_failure or reason
+        failure = application.reason = runner.start_failure or reason
         distribution = self._distributed(application.name)
         if distribution is not None:
             distribution.failed_here(application.name, failure)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 
 from ._pure.ids import Pid
 from .reasons import Crash, Custom, NoProc, Normal, Reason, as_reason, unwrapped
@@ -152,6 +153,14 @@ class ChildRestarting(ChildError):
 
     def __init__(self, child_id: str) -> None:
         super().__init__(f"child {child_id!r} is restarting")
+
+
+class MandatoryNodesMissing(Exception):
+    """The node waited at boot for nodes that it must not be without, and they did not come."""
+
+    def __init__(self, nodes: Sequence[str], waited_s: float) -> None:
+        super().__init__(f"mandatory nodes missing after {waited_s:g} s: {', '.join(nodes)}")
+        self.nodes = tuple(nodes)
 
 
 class ApplicationError(Exception):

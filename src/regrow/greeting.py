@@ -22,7 +22,7 @@ async def greet(
 ) -> tuple[Identity, Verdict]:
     """As the one who connected: prove ourselves, and hear whether we are welcome.
 
-    Raises `HandshakeError`, `TimeoutError`, and what the stream raises. The stream stays open.
+    Raises `HandshakeError`, also for a stream that ends, and `TimeoutError`. The stream stays open.
     """
     messages = _Messages(stream)
     with anyio.fail_after(within_s):
@@ -65,7 +65,10 @@ class _Messages:
         self._stream = stream
 
     async def send(self, message: bytes) -> None:
-        await self._stream.send(len(message).to_bytes(LENGTH_BYTES, "big") + message)
+        try:
+            await self._stream.send(len(message).to_bytes(LENGTH_BYTES, "big") + message)
+        except anyio.BrokenResourceError:
+            raise HandshakeError("it hung up") from None
 
     async def receive(self, when: str) -> bytes:
         """The next message; `when` says what it means if there is none."""

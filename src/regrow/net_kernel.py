@@ -6,8 +6,9 @@ is handed back as undelivered. Nodes that connect tell each other whom else they
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextvars import copy_context
 
 import anyio
@@ -23,9 +24,11 @@ from .messages import Promise, settle
 from .remote import node_down, node_up, receive_signal, tell_node_monitor
 from .runtime import Process, Runtime
 from .signals import SendExit, Signal, UnlinkAck
+from .timers import Timer
 from .transport import ByteStream, Carrier
 from .wire import Mesh, Tell, encode_signal, origin_of
 
+REDIAL_S = 0.2  # between two attempts to reach a node that is waited for
 HALF_OPEN_MAX = 64  # connections that have not proved yet who they are
 FINISH_S = 1.0  # what is queued gets this long to leave when the node stops
 PAUSES_S = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6)  # before a node that had a reason not to welcome us is tried again
@@ -102,6 +105,38 @@ class NetKernel:
             peer.waiters.append(promise)
             await promise
         return node == self._runtime.node_name or isinstance(self._peers.get(node), Connection)
+
+    def invite(self, node: str) -> None:
+        """Begin to connect to a node, if that is not so or under way already; whatever comes of it."""
+        if node not in self._peers and node != self._runtime.node_name and not self._stopping:
+            self._attempt(node)
+
+    async def wait_for(self, nodes: Sequence[str], timeout_s: float) -> None:
+        """Keep trying to reach these nodes until all are connected, or the time is up."""
+        timers, done = self._runtime.timers, self._runtime.backend.promise()
+        running: list[Timer] = []
+
+        def dial() -> None:
+            for node in nodes:
+                self.invite(node)
+            running[:] = [timer for timer in running if timer.active]
+            running.append(timers.after(REDIAL_S, dial))
+
+        def look(_node: str = "", _came: bool = True) -> None:
+            if set(nodes) <= set(self.connected()):
+                settle(done)
+
+        dial()
+        if not math.isinf(timeout_s):
+            running.append(timers.after(timeout_s, lambda: settle(done)))
+        self.watchers.append(look)
+        look()
+        try:
+            await done
+        finally:
+            self.watchers.remove(look)
+            for timer in running:
+                timer.cancel()
 
     def disconnect(self, node: str) -> bool:
         """Close the connection to a node; whether there was one."""

@@ -12,6 +12,7 @@ from types import ModuleType, TracebackType
 from typing import Self
 
 import anyio
+import attrs
 from anyio import CancelScope, create_task_group, move_on_after
 from anyio.abc import TaskGroup
 
@@ -23,7 +24,9 @@ from .application_controller import ApplicationController
 from .clock import Clock, MonotonicClock
 from .cookie import read_cookie
 from .discovery import Discovery
-from .errors import ProcessExited, exit_reason
+from .dist_ac import DistributionController
+from .dist_words import KINDS
+from .errors import MandatoryNodesMissing, ProcessExited, exit_reason
 from .local_nodes import Claim, claim
 from .manifests import Manifests, read_config
 from .messages import StopRequest
@@ -87,6 +90,11 @@ class Node:
     def net_kernel(self) -> NetKernel | None:
         """The node among others; `None` for one without a name."""
         return self._entered().net_kernel
+
+    @property
+    def distribution(self) -> DistributionController | None:
+        """The node's part in deciding who runs what; `None` if nothing is distributed."""
+        return self._entered().distribution
 
     @property
     def claim(self) -> Claim | None:
@@ -154,6 +162,7 @@ class _Running:
         self.body = self.runtime.body = self.runtime.adopt(_body_has_no_task, "node body", None, None)
         self.applications = ApplicationController(self.runtime, node.manifests, node.config.env)
         self.net_kernel: NetKernel | None = None
+        self.distribution: DistributionController | None = None
         self.claim: Claim | None = None
         self.stopped = False
         self._shutdown_timeout_s = node.config.shutdown_timeout
@@ -172,9 +181,11 @@ class _Running:
         if node.name != UNNAMED_NODE:
             try:
                 await self._join(node)
+                await self._synchronise(node)
             except BaseException as error:
                 self.runtime.closed = True
                 self.body.end(self.body.settle(exit_reason(error)))
+                await self._leave_net()
                 self._ticker.cancel()
                 await group.__aexit__(None, None, None)
                 raise
@@ -185,7 +196,8 @@ class _Running:
     async def _join(self, node: Node) -> None:
         """Be reachable by other nodes."""
         cookie = read_cookie(node.config.cookie_file) if node.cookie is None else node.cookie
-        codec = Codec(vocabulary(self.runtime, marked_in(self._portable_modules(node))))
+        marked = marked_in(self._portable_modules(node))
+        codec = Codec(vocabulary(self.runtime, attrs.evolve(marked, kinds=(*KINDS, *marked.kinds))))
         carrier = node.carrier
         if carrier is None:
             self.claim = claim(node.name)
@@ -210,6 +222,23 @@ class _Running:
         self.net_kernel = net
         self.runtime.route = net
 
+    async def _synchronise(self, node: Node) -> None:
+        """Take part in deciding who runs what, and wait for the other nodes of the configuration."""
+        assert self.net_kernel is not None, "joined"
+        config = node.config
+        mandatory = [name for name in config.sync_nodes_mandatory if name != node.name]
+        optional = [name for name in config.sync_nodes_optional if name != node.name]
+        if config.distributed:
+            self.distribution = DistributionController(
+                self.runtime, self.applications, self.net_kernel, config.distributed
+            )
+            self.distribution.start()
+        if config.sync_nodes_timeout > 0:
+            await self.net_kernel.wait_for((*mandatory, *optional), config.sync_nodes_timeout)
+        missing = [name for name in mandatory if name not in self.net_kernel.connected()]
+        if missing and config.sync_nodes_timeout > 0:
+            raise MandatoryNodesMissing(missing, config.sync_nodes_timeout)
+
     def _portable_modules(self, node: Node) -> list[ModuleType]:
         """Those named for the node, which must be there; and those of the applications on its path, which may not."""
         modules = [import_module(name) for name in node.portable]
@@ -219,6 +248,14 @@ class _Running:
             except ImportError as error:
                 self.runtime.reports.warning(f"nothing of module {name} is portable: {error}")
         return modules
+
+    async def _leave_net(self) -> None:
+        if self.distribution is not None:
+            self.distribution.stop()
+        with CancelScope(shield=True):
+            if self.net_kernel is not None:
+                await self.net_kernel.stop()
+        self._release()
 
     def _release(self) -> None:
         if self.claim is not None:
@@ -265,6 +302,8 @@ class _Running:
     async def _stop(self, reason: Reason) -> None:
         """Stop those that have an orderly end, kill what is left until nobody is, then end the body's process."""
         with CancelScope(shield=True):
+            if self.distribution is not None:
+                self.distribution.stop()
             await self.applications.stop_all(self._shutdown_timeout_s)
             for process in reversed(self._others()):
                 if process.runner is not None and process.at_home:
@@ -276,10 +315,7 @@ class _Running:
                     await process.wait_ended()
         self.runtime.closed = True
         self.body.end(reason)
-        with CancelScope(shield=True):
-            if self.net_kernel is not None:
-                await self.net_kernel.stop()
-        self._release()
+        await self._leave_net()
         self._ticker.cancel()
 
     async def _stop_in_order(self, process: Process) -> None:

@@ -186,8 +186,8 @@ def _has_names(mesh: Mesh) -> bool:
     return all(map(is_node_name, mesh.nodes))
 
 
-def _has_keywords(cast_: Cast) -> bool:
-    return _are_keywords(cast_.kwargs)
+def _has_keywords(asked: Request | Cast) -> bool:
+    return _are_keywords(asked.kwargs)
 
 
 def _are_keywords(found: object) -> bool:
@@ -271,6 +271,7 @@ _WORDS: tuple[Kind, ...] = (
         _request,
         (Reference, _TEXT_OR_NONE, (list, Unreadable)),
         seal=2,
+        valid=_has_keywords,
     ),
     _word(StopAsk, Reference, Reason),
     _kind(

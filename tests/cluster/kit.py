@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-import socket
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
@@ -13,7 +12,6 @@ import anyio
 import pytest
 
 from regrow import (
-    Crash,
     Deferred,
     GenServer,
     Name,
@@ -27,12 +25,8 @@ from regrow import (
     child,
     connect,
     nodes,
-    receive,
-    self_pid,
-    send,
     spawn,
     start,
-    trap_exit,
 )
 from regrow._pure.codec import Codec
 from regrow._pure.config import Listen, NodeConfig
@@ -226,20 +220,6 @@ def idle_on(node: Node) -> Pid:
         return spawn(idle)
 
 
-async def forward_to(home: Pid) -> None:
-    """Traps exits, and forwards whatever comes."""
-    trap_exit(True)
-    send(home, (self_pid(), "ready"))
-    while True:
-        send(home, (self_pid(), await receive()))
-
-
-def text_of(reason: Reason) -> str:
-    """How the reason of a crash reads; its exception is data, whatever it was."""
-    assert isinstance(reason, Crash)
-    return str(reason)
-
-
 def warnings(caplog: pytest.LogCaptureFixture, part: str) -> list[str]:
     """The lines of the log, from warnings up, that say it."""
     return [
@@ -247,9 +227,3 @@ def warnings(caplog: pytest.LogCaptureFixture, part: str) -> list[str]:
         for record in caplog.records
         if record.levelno >= logging.WARNING and part in record.getMessage()
     ]
-
-
-def listening_socket() -> tuple[socket.socket, int]:
-    """A socket that accepts nothing, and its port."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    return listener, listener.getsockname()[1]

@@ -19,6 +19,7 @@ from regrow import (
     ServerExited,
     Supervisor,
     application,
+    portable,
     receive,
     spawn_monitor,
     whereis,
@@ -74,6 +75,7 @@ async def test_a_plain_function_of_a_module_is_a_job() -> None:
         assert await job_center.work_wanted() == (1, a_job)
 
 
+@portable
 def a_job() -> None:
     """Does nothing."""
 

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta, timezone
 from functools import partial
 from typing import Any
 
+import attrs
 from hypothesis import strategies as st
 
 LARGE = 2**200
@@ -50,5 +51,9 @@ def shape(term: Any) -> Any:
             return (datetime, term.isoformat(), term.fold)
         case None | bool() | int() | float() | str() | bytes():
             return (type(term), repr(term))
+        case BaseException():
+            return (type(term), shape(term.args))
+        case _ if attrs.has(type(term)):
+            return (type(term), shape(attrs.astuple(term, recurse=False)))
         case _:
             return (type(term), term)

@@ -11,22 +11,29 @@ from typing import TypeAlias
 
 import attrs
 
+from regrow import NotPortable, portable
+
 Job: TypeAlias = Callable[[], object]
 NumberedJob: TypeAlias = tuple[int, Job]
 
 
 def check_job(job: object) -> None:
-    """Raise `TypeError` unless this is a function of a module, or a `functools.partial` of one."""
+    """Raise `NotPortable` unless this is a portable function of a module, or a `functools.partial` of one."""
     function: object = job.func if isinstance(job, functools.partial) else job
     if not (isinstance(function, FunctionType) and _is_found_by_name(function)):
         # Other nodes have the same modules: there such a function is found by its name. A lambda is not.
-        raise TypeError(f"a job is a function of a module, or functools.partial of one with its arguments: not {job!r}")
+        raise NotPortable(
+            f"a job is a function of a module, or functools.partial of one with its arguments: not {job!r}"
+        )
+    if not hasattr(function, "__portable__"):
+        raise NotPortable(f"the function {function.__qualname__} cannot leave this node as a job: mark it @portable")
 
 
 def _is_found_by_name(function: FunctionType) -> bool:
     return getattr(sys.modules.get(function.__module__), function.__qualname__, None) is function
 
 
+@portable
 @attrs.frozen
 class Statistics:
     """How many jobs there are of each kind."""
@@ -36,6 +43,7 @@ class Statistics:
     done: int
 
 
+@portable
 @attrs.define
 class JobQueue:
     """Jobs waiting for work, oldest first, and jobs in progress. Numbered from 1 in the order they came."""
@@ -82,9 +90,11 @@ class JobQueue:
 # Some jobs to try: job_center.add_job(functools.partial(jobs.multiply, 6, 7))
 
 
+@portable
 def greet(name: str) -> str:
     return f"hello, {name}"
 
 
+@portable
 def multiply(x: int, y: int) -> int:
     return x * y

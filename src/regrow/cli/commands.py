@@ -178,6 +178,14 @@ COMMANDS: Sequence[Command] = (
             _patience(None),
         ),
     ),
+    reads(
+        "ping",
+        "connect the node with another one",
+        output.ping,
+        argument("target", metavar="NODE", help="the other node"),
+    ),
+    reads("nodes", "list the nodes that are connected", output.lines),
+    reads("cluster", "show the nodes, and who runs each distributed application", output.cluster),
     reads("app list", "list the applications that are loaded", output.applications),
     Command(
         "app start",
@@ -194,6 +202,9 @@ COMMANDS: Sequence[Command] = (
     acts("app stop", "stop an application", "stopped"),
     acts("app load", "load an application without starting it", "loaded"),
     acts("app unload", "forget an application that does not run", "unloaded"),
+    acts("app takeover", "run a distributed application on this node", "taken over:"),
+    acts("app permit", "let a distributed application run on this node", "permitted here:"),
+    acts("app forbid", "keep a distributed application from running on this node", "forbidden here:"),
     Command(
         "halt",
         "stop the node in order, and return when it is gone",

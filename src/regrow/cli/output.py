@@ -155,3 +155,31 @@ def applications(found: Any) -> str:
     return table(
         heads, [[each[key] for key in ("name", "state", "running_on", "start_type", "reason")] for each in found]
     )
+
+
+# -- other nodes
+
+
+def lines(found: Any) -> str:
+    return "\n".join(found) or "none"
+
+
+def ping(found: Any) -> str:
+    return f"{found['node']} is connected with {found['connected']}"
+
+
+def cluster(found: Any) -> str:
+    """The nodes; then, for each distributed application, who runs it and who is next."""
+    up = {each["name"] for each in found["nodes"] if each["state"] == "up"}
+    nodes = table(("NODE", "STATE"), [(each["name"], each["state"]) for each in found["nodes"]])
+    rows = [_distributed(name, each, up) for name, each in found["applications"].items()]
+    if not rows:
+        return nodes
+    return f"{nodes}\n\n{table(('APPLICATION', 'RUNNING ON', 'NEXT', 'ORDER'), rows)}"
+
+
+def _distributed(name: str, found: Any, up: set[str]) -> tuple[object, ...]:
+    groups = [[group] if isinstance(group, str) else group for group in found["order"]]
+    left = [[each for each in group if each in up and each != found["running_on"]] for group in groups]
+    after = next((" or ".join(group) for group in left if group), None)
+    return name, found["running_on"], after, " > ".join(" = ".join(group) for group in groups)

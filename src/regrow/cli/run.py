@@ -21,7 +21,7 @@ from .._pure.config import ConfigError
 from ..application_master import ApplicationEnded
 from ..control import ExitCode, Refused, check_known, serve
 from ..cookie import CookieError
-from ..errors import ApplicationError, ProcessExited
+from ..errors import ApplicationError, MandatoryNodesMissing, ProcessExited
 from ..local_nodes import NodeNameTaken
 from ..node import Node
 from ..reasons import Custom, Reason
@@ -100,7 +100,7 @@ class _Foreground:
             self._failure = Refused(f"{self._node.name} ended: {_why(ended.reason)}")
         except RuntimeDirectoryError as error:
             self._failure = Refused(str(error), ExitCode.USAGE)
-        except (NodeNameTaken, CookieError, OSError) as error:
+        except (NodeNameTaken, CookieError, MandatoryNodesMissing, OSError) as error:
             self._failure = Refused(f"{self._node.name} cannot start: {error}")
 
     async def _start_applications(self) -> bool:

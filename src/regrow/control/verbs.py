@@ -11,9 +11,10 @@ from typing import TypeAlias, TypeVar
 
 from .. import inspect
 from .._pure.child_spec import Restart
+from ..dist_ac import DistributionController
 from ..errors import ApplicationError, short
 from ..inspect import Json, as_json
-from ..node import Node
+from ..node import Node, full_name
 from ..runtime import Process
 from .evaluate import evaluate
 from .kill import kill as kill_process
@@ -135,6 +136,54 @@ async def app_unload(node: Node, arguments: Arguments) -> Json:
     return None
 
 
+# -- other nodes
+
+
+async def ping(node: Node, arguments: Arguments) -> Json:
+    try:
+        target = full_name(argument(arguments, "target", str))
+    except ValueError as error:
+        raise Refused(str(error), ExitCode.USAGE) from None
+    net = node.net_kernel
+    if not (target == node.name if net is None else await net.connect(target)):
+        raise Refused(f"{node.name} cannot connect to {target}", ExitCode.NOT_FOUND)
+    return {"node": node.name, "connected": target}
+
+
+async def nodes(node: Node, arguments: Arguments) -> Json:
+    return as_json([] if node.net_kernel is None else node.net_kernel.connected())
+
+
+async def cluster(node: Node, arguments: Arguments) -> Json:
+    return as_json(inspect.cluster(node))
+
+
+async def app_takeover(node: Node, arguments: Arguments) -> Json:
+    name = _application(node, arguments)
+    await _distribution(node, name).takeover(name)
+    return None
+
+
+async def app_permit(node: Node, arguments: Arguments) -> Json:
+    return await _permit(node, arguments, True)
+
+
+async def app_forbid(node: Node, arguments: Arguments) -> Json:
+    return await _permit(node, arguments, False)
+
+
+async def _permit(node: Node, arguments: Arguments, flag: bool) -> Json:
+    name = _application(node, arguments)
+    await _distribution(node, name).permit(name, flag)
+    return None
+
+
+def _distribution(node: Node, name: str) -> DistributionController:
+    if node.distribution is None or not node.distribution.controls(name):
+        raise Refused(f"application {name} is not distributed: the configuration of {node.name} lists no nodes for it")
+    return node.distribution
+
+
 VERBS: Mapping[str, Verb] = MappingProxyType(
     {
         "tree": tree,
@@ -148,6 +197,12 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "app stop": app_stop,
         "app load": app_load,
         "app unload": app_unload,
+        "app takeover": app_takeover,
+        "app permit": app_permit,
+        "app forbid": app_forbid,
+        "ping": ping,
+        "nodes": nodes,
+        "cluster": cluster,
     }
 )
 

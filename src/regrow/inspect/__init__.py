@@ -6,6 +6,10 @@ is cut to size and may fail without harm.
 
 from .applications import ApplicationInfo as ApplicationInfo
 from .applications import applications as applications
+from .clusters import ClusterInfo as ClusterInfo
+from .clusters import DistributedInfo as DistributedInfo
+from .clusters import NodeInfo as NodeInfo
+from .clusters import cluster as cluster
 from .crashes import CrashInfo as CrashInfo
 from .crashes import RestartInfo as RestartInfo
 from .crashes import crashes as crashes
@@ -26,8 +30,11 @@ from .trees import tree as tree
 __all__ = [
     "CONTROL_LABEL",
     "ApplicationInfo",
+    "ClusterInfo",
     "CrashInfo",
+    "DistributedInfo",
     "Json",
+    "NodeInfo",
     "ProcessInfo",
     "RestartInfo",
     "StateInfo",
@@ -36,6 +43,7 @@ __all__ = [
     "applications",
     "as_json",
     "attributes_of",
+    "cluster",
     "crashes",
     "find",
     "processes",
