@@ -37,5 +37,6 @@ def test_it_prints_what_the_dog_hears_in_this_order(backend: str, tmp_path: Path
         text=True,
         timeout=30,
     )
-    assert (run.stdout, run.stderr) == (EXPECTED, "")
-    assert run.returncode == 0
+    assert (run.stdout, run.returncode) == (EXPECTED, 0), run.stderr
+    # A socket of the dying cat may still accept what the dog sends last: then the log says that nothing came of it.
+    assert "Traceback" not in run.stderr
