@@ -69,6 +69,8 @@ class Node:
         """
         self.name = UNNAMED_NODE if name is None else full_name(name)
         self.cookie = cookie.encode() if isinstance(cookie, str) else cookie
+        if self.cookie == b"":
+            raise ValueError("an empty cookie would let everybody in")
         self.portable = tuple(portable)
         self.carrier = carrier
         self.clock = MonotonicClock() if clock is None else clock

@@ -416,3 +416,9 @@ async def test_the_end_of_a_process_nobody_is_linked_to_leaves_the_body_alone() 
         await ready(other)
         await settled()
         assert flush() == []
+
+
+def test_an_empty_cookie_is_refused() -> None:
+    """It would be no secret at all."""
+    with pytest.raises(ValueError, match="let everybody in"):
+        Node("a@localhost", cookie="")
