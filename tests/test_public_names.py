@@ -26,7 +26,8 @@ INTERFACE = {
 }
 # What stands beside the interface: the errors and types that its names raise and return.
 BESIDE = """ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest AlreadyPresent
-    ChildError ChildNotFound ChildRunning ChildRestarting ConfigError ManifestError"""
+    ChildError ChildNotFound ChildRunning ChildRestarting ConfigError ManifestError
+    MandatoryNodesMissing"""
 
 PUBLIC = sorted(name for names in [*INTERFACE.values(), BESIDE] for name in names.split())
 

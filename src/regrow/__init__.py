@@ -38,6 +38,7 @@ from .errors import ChildRestarting as ChildRestarting
 from .errors import ChildRunning as ChildRunning
 from .errors import Ignore as Ignore
 from .errors import Ignored as Ignored
+from .errors import MandatoryNodesMissing as MandatoryNodesMissing
 from .errors import NameTaken as NameTaken
 from .errors import NoProcess as NoProcess
 from .errors import NotAProcess as NotAProcess
@@ -131,6 +132,7 @@ __all__ = [
     "Ignored",
     "Kill",
     "Killed",
+    "MandatoryNodesMissing",
     "ManifestError",
     "NO_REPLY",
     "Name",
