@@ -15,6 +15,7 @@ import pytest
 from regrow import (
     CallError,
     ChildSpec,
+    Down,
     GenServer,
     Node,
     Pid,
@@ -28,6 +29,7 @@ from regrow import (
     inspect,
     link,
     monitor,
+    receive,
     register,
     self_pid,
     send,
@@ -38,6 +40,7 @@ from regrow import (
 )
 from regrow.inspect import TreeNode, as_json
 from regrow.reasons import Kill
+from tests.harness import row
 
 from .process_kit import Broken, crash, end_of, idle, settled
 
@@ -236,8 +239,9 @@ async def test_the_tree_of_an_application_holds_all_that_belongs_to_it(path: Pat
 # -- processes
 
 
+@row("PRC-018", translated="as a record; `label` is the function or class that it runs, and no name is `None`")
 async def test_processes_tell_what_one_sorts_them_by() -> None:
-    """Their names, what waits for them, and whom they are tied to."""
+    """Their names, what waits for them, and whom they are tied to; of one that has ended, nothing."""
     async with Node("a@h") as node:
         trap_exit(True)
         other = spawn(idle)
@@ -249,10 +253,15 @@ async def test_processes_tell_what_one_sorts_them_by() -> None:
         send(other, 2)
         body, idler = inspect.processes(node)
         assert (body.label, body.system, body.trap_exit, body.links) == ("node body", True, True, (other,))
-        assert body.monitors == (other,)
+        assert (body.monitors, body.monitored_by) == ((other,), ())
         assert (idler.pid, idler.name, idler.label, idler.application) == (other, "idler", "idle", None)
         assert (idler.mailbox, idler.links, idler.trap_exit, idler.system) == (2, (self_pid(),), False, False)
+        assert (idler.monitors, idler.monitored_by) == ((), (self_pid(),))
         assert idler.age >= 0
+        send_exit(other, Kill())
+        await receive(Down)
+        assert [each.pid for each in inspect.processes(node)] == [self_pid()]
+        assert inspect.find(node, str(other)) is None
 
 
 async def test_a_process_is_found_by_name_and_by_pid_as_printed() -> None:

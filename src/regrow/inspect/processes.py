@@ -32,6 +32,8 @@ class ProcessInfo:
     links: tuple[Pid, ...]
     monitors: tuple[Item, ...]
     """What it watches."""
+    monitored_by: tuple[Pid, ...]
+    """Who watches it: once for each monitor."""
     trap_exit: bool
     age: float
     """Seconds since it was started."""
@@ -72,6 +74,7 @@ def processes(node: Node) -> list[ProcessInfo]:
             mailbox=len(process.mailbox.queue),
             links=tuple(process.links),
             monitors=tuple(process.monitors.values()),
+            monitored_by=tuple(watcher for watcher, _ in process.watchers.values()),
             trap_exit=process.trap_exit,
             age=age_of(process),
             system=is_system(node, process),
