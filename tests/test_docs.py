@@ -18,6 +18,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 BETWEEN = 200  # characters that may stand between a program and what it prints
+PARTS = "processes gen_server supervisor applications nodes distributed".split()
+NAMES = "| regrow | OTP | Elixir |"
 
 
 @attrs.frozen
@@ -69,6 +71,22 @@ async def test_a_program_runs_and_prints_what_the_page_shows(program: Program) -
     with redirect_stdout(printed):
         await namespace["main"]()
     assert program.output is None or printed.getvalue() == program.output
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_the_page_of_a_part_has_a_program_and_its_names_elsewhere(name: str) -> None:
+    """One can try it, and who knows OTP or Elixir finds what they know."""
+    page = ROOT / "docs" / f"{name}.md"
+    assert [code for _, language, code in blocks(page) if language == "python" and "async def main(" in code]
+    assert NAMES in page.read_text(encoding="utf-8")
+
+
+def test_the_readme_leads_to_every_page() -> None:
+    """To the pages of the parts in the order in which one learns them."""
+    links = LINK.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert {f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md")} <= set(links)
+    parts = [f"docs/{name}.md" for name in PARTS]
+    assert [link for link in links if link in parts] == parts
 
 
 @pytest.mark.parametrize("page", [pytest.param(page, id=str(page.relative_to(ROOT))) for page in PAGES])
