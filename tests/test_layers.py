@@ -24,7 +24,7 @@ FLOORS = [
     "timers relations",
     "runtime",
     "refs children",
-    "process",
+    "process calls",
     "behaviour",
     "handlers",
     "gen_server",

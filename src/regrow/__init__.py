@@ -17,12 +17,12 @@ from .application_master import StartType as StartType
 from .application_master import Takeover as Takeover
 from .behaviour import TypedChild as TypedChild
 from .behaviour import child as child
-from .behaviour import gen_call as gen_call
-from .behaviour import gen_cast as gen_cast
 from .behaviour import start as start
 from .behaviour import start_link as start_link
 from .behaviour import start_monitor as start_monitor
-from .behaviour import stop as stop
+from .calls import gen_call as gen_call
+from .calls import gen_cast as gen_cast
+from .calls import stop as stop
 from .children import ChildCounts as ChildCounts
 from .children import ChildInfo as ChildInfo
 from .errors import NO_REPLY as NO_REPLY

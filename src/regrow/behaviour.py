@@ -1,4 +1,4 @@
-"""Starting behaviours and calling them: what OTP keeps in `proc_lib` and `gen`.
+"""Starting behaviours: what OTP keeps in `proc_lib`.
 
 A start is synchronous: the starter waits until `init` is done, and a start that failed leaves nothing: when
 the error is raised the process is gone, its name is free, and nothing of it is in the starter's mailbox.
@@ -6,26 +6,21 @@ the error is raised the process is gone, its name is free, and nothing of it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Generic, ParamSpec, TypeVar, cast, get_origin, overload
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, ParamSpec, TypeVar, get_origin, overload
 
 from anyio.abc import TaskGroup
 
 from ._pure.child_spec import ChildSpec
-from ._pure.ids import Pid, Reference
-from .errors import AlreadyStarted, CallingSelf, NoProcess, ServerExited, StartTimeout
-from .messages import NO_KWARGS, Call, Cast, Request, StopAsk, StopRequest, result_of
-from .reasons import Killed, Normal, Reason, as_reason
-from .refs import Behaviour, Dest, Name, ServerRef, item_of, runtime_for
-from .runtime import Process, Runtime, current, here, this_process
-from .signals import Item, Send
+from ._pure.ids import Reference
+from .errors import AlreadyStarted, StartTimeout
+from .messages import result_of
+from .reasons import Killed
+from .refs import Behaviour, ServerRef
+from .runtime import Process, Runtime, here, this_process
 
 P = ParamSpec("P")
-R = TypeVar("R")
 S = TypeVar("S", bound=Behaviour)
-S_contra = TypeVar("S_contra", bound=Behaviour, contravariant=True)
-
-CALL_TIMEOUT_S = 5.0  # what a call waits unless it or its class says otherwise, as in OTP
 
 
 class TypedChild(ChildSpec, Generic[S]):
@@ -153,142 +148,3 @@ def _start_too_slow(process: Process, cls: type[Behaviour], timeout_s: float | N
     if process.exiting is None:
         process.start_error = StartTimeout(cls.__name__, timeout_s)
         process.die(Killed())
-
-
-# -- calling
-
-
-async def request(
-    dest: Dest, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout_s: float | None
-) -> Any:
-    """Send a request and wait for its reply; what every call comes down to."""
-    me = current.get(None)
-    runtime = runtime_for(dest)
-    item = item_of(dest, runtime)
-    server = runtime.lookup(item)
-    caller = me.pid if isinstance(me, Process) else None
-    call = Call(caller, runtime.backend.promise(), method, args, kwargs)
-    if server is None:
-        return await _exchange_far(runtime, item, call, lambda ref: Request(ref, method, args, kwargs), timeout_s)
-    if server is me:
-        raise CallingSelf(server.pid)
-    return await exchange(server, call, timeout_s)
-
-
-async def exchange(server: Process, call: Call, timeout_s: float | None) -> Any:
-    """Put the call into the server's mailbox and wait for its answer, whichever way it ends."""
-    _check_timeout(timeout_s)
-    call.admit(server.requests)
-    server.mailbox.post(call)
-    if timeout_s is not None:
-        server.runtime.timers.expire_after(timeout_s, call)
-    try:
-        return result_of(await call.promise)
-    finally:
-        call.withdraw()
-
-
-async def _exchange_far(
-    runtime: Runtime, item: Item, call: Call, envelope: Callable[[Reference], object], timeout_s: float | None
-) -> Any:
-    """The same with a server on another node. Its reply comes to an alias, which nobody knows once this is over."""
-    _check_timeout(timeout_s)
-    node, to = (item.node, item) if isinstance(item, Pid) else (item[1], item[0])
-    if node == runtime.node_name:
-        raise NoProcess(to)
-    ref = runtime.make_ref()
-    runtime.aliases[ref] = call
-    call.admit(runtime.outgoing.setdefault(node, {}))
-    try:
-        # A process of another node in this interpreter calls through a reference of this one as an outsider would.
-        sender = call.caller if call.caller in runtime.processes else None
-        runtime.dispatch(node, Send(sender or runtime.nobody, to, envelope(ref)))
-        if timeout_s is not None:
-            runtime.timers.expire_after(timeout_s, call)
-        return result_of(await call.promise)
-    finally:
-        call.withdraw()
-        runtime.aliases.pop(ref, None)
-
-
-def _check_timeout(timeout_s: float | None) -> None:
-    if timeout_s is not None and not timeout_s >= 0:  # nothing is sent then; so put, it catches NaN as well
-        raise ValueError(f"a timeout is None or seconds from 0 up, not {timeout_s!r}")
-
-
-async def gen_call(dest: Dest, request_: object, timeout: float | None = CALL_TIMEOUT_S) -> Any:
-    """Call a server in the OTP form: its `handle_call` gets the request. Untyped. OTP's `gen_server:call`.
-
-    Raises `CallTimeout`, `NoProcess`, `CallingSelf` or `ServerExited`, all of them `CallError`.
-    """
-    return await request(dest, None, (request_,), NO_KWARGS, timeout)
-
-
-def gen_cast(dest: Dest, request_: object) -> None:
-    """Cast in the OTP form: the server's `handle_cast` gets the request. Never waits, never fails."""
-    post_cast(dest, Cast(None, (request_,), NO_KWARGS))
-
-
-def post_cast(dest: Dest, envelope: Cast) -> None:
-    """Send a cast; nobody there is no error."""
-    runtime = runtime_for(dest)
-    me = current.get(None)
-    sender = me.pid if isinstance(me, Process) and me.runtime is runtime else runtime.nobody
-    runtime.send(sender, item_of(dest, runtime), envelope)
-
-
-class BoundCall(Generic[S_contra, P, R]):
-    """A `@call` handler seen from outside: called with a reference and the handler's arguments."""
-
-    def __init__(self, method: str, timeout_s: float | None, doc: str | None) -> None:
-        self._method = method
-        self._timeout_s = timeout_s
-        self.__doc__ = doc
-
-    def __call__(
-        self, ref: ServerRef[S_contra] | Name[S_contra], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, R]:
-        """Send the request and wait for the reply. Raises `CallError`, or what the server failed the reply with."""
-        return request(ref, self._method, args, kwargs, self._timeout_s)
-
-    def with_timeout(self, seconds: float | None) -> BoundCall[S_contra, P, R]:
-        """The same call with another time to wait for the reply; `None` waits for ever."""
-        return BoundCall(self._method, seconds, self.__doc__)
-
-
-class BoundCast(Generic[S_contra, P]):
-    """A `@cast` handler seen from outside: called with a reference and the handler's arguments."""
-
-    def __init__(self, method: str, doc: str | None) -> None:
-        self._method = method
-        self.__doc__ = doc
-
-    def __call__(self, ref: ServerRef[S_contra] | Name[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> None:
-        """Send the request. Never waits, never fails."""
-        post_cast(ref, Cast(self._method, args, kwargs))
-
-
-# -- stopping
-
-
-async def stop(dest: Dest, reason: Reason | None = None, timeout: float | None = None) -> None:
-    """Stop a server or supervisor in order, and wait until it is gone.
-
-    `terminate` runs with the reason, `Normal` by default. Raises `CallTimeout` if it took longer than
-    `timeout` seconds (it still stops when it gets to it), `NoProcess` if there is none, `CallingSelf`, and
-    `ServerExited` if it ended with another reason.
-    """
-    reason = Normal() if reason is None else as_reason(reason)
-    runtime = runtime_for(dest)
-    item = item_of(dest, runtime)
-    server = runtime.lookup(item)
-    me = current.get(None)
-    call = StopRequest(me.pid if isinstance(me, Process) else None, runtime.backend.promise(), reason)
-    if server is None:
-        ended = await _exchange_far(runtime, item, call, lambda ref: StopAsk(ref, reason), timeout)
-    elif server is me:
-        raise CallingSelf(server.pid)
-    else:
-        ended = await exchange(server, call, timeout)
-    if ended != reason:
-        raise ServerExited(cast(Reason, ended), str(dest))

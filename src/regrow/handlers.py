@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from types import CoroutineType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from .behaviour import CALL_TIMEOUT_S, BoundCall, BoundCast
+from .calls import CALL_TIMEOUT_S, BoundCall, BoundCast
 from .errors import NO_REPLY, UnknownRequest
 from .messages import Call, Cast, Failure, From
 from .refs import Behaviour

@@ -32,7 +32,7 @@ from regrow import (
     send_exit,
     trap_exit,
 )
-from regrow.behaviour import BoundCall
+from regrow.calls import BoundCall
 from regrow.reports import RestartReport
 from regrow.testing import ManualClock
 from tests.harness import row
