@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
-PYTHON = sorted(path for folder in ("src", "tests", "examples") for path in (ROOT / folder).rglob("*.py"))
+PYTHON = sorted(path for folder in ("src", "tests", "examples", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 SHIPPED = {".py", ".toml", ".md", ".json", ".yml", ""}
 
 MODULE_LINES = 500

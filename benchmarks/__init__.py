@@ -1,0 +1,1 @@
+"""What regrow is measured with. A suite is a package of its own, run with `scripts/benchmark NAME`."""
