@@ -27,7 +27,7 @@ INTERFACE = {
 # What stands beside the interface: the errors and types that its names raise and return.
 BESIDE = """ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest AlreadyPresent
     ChildError ChildNotFound ChildRunning ChildRestarting ConfigError ManifestError
-    MandatoryNodesMissing"""
+    CookieError MandatoryNodesMissing NodeNameTaken"""
 
 PUBLIC = sorted(name for names in [*INTERFACE.values(), BESIDE] for name in names.split())
 

@@ -25,6 +25,7 @@ from .calls import gen_cast as gen_cast
 from .calls import stop as stop
 from .children import ChildCounts as ChildCounts
 from .children import ChildInfo as ChildInfo
+from .cookie import CookieError as CookieError
 from .errors import NO_REPLY as NO_REPLY
 from .errors import AlreadyPresent as AlreadyPresent
 from .errors import AlreadyStarted as AlreadyStarted
@@ -55,6 +56,7 @@ from .gen_server import reply as reply
 from .handlers import Deferred as Deferred
 from .handlers import call as call
 from .handlers import cast as cast
+from .local_nodes import NodeNameTaken as NodeNameTaken
 from .messages import Down as Down
 from .messages import Exit as Exit
 from .messages import From as From
@@ -120,6 +122,7 @@ __all__ = [
     "ChildRunning",
     "ChildSpec",
     "ConfigError",
+    "CookieError",
     "Crash",
     "Custom",
     "Deferred",
@@ -142,6 +145,7 @@ __all__ = [
     "NoProcess",
     "Node",
     "NodeDown",
+    "NodeNameTaken",
     "NodeUp",
     "Normal",
     "NormalStart",

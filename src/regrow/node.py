@@ -65,7 +65,7 @@ class Node:
         may cross nodes, besides those that the manifests on the path name. `carrier` replaces TCP.
 
         Raises `ConfigError` that lists all mistakes of the configuration; entering the node raises what keeps
-        it from being reached: `NodeNameTaken`, `CookieError`, `OSError`.
+        it from being reached, `NodeNameTaken`, `CookieError`, `OSError`, or `MandatoryNodesMissing`.
         """
         self.name = UNNAMED_NODE if name is None else full_name(name)
         self.cookie = cookie.encode() if isinstance(cookie, str) else cookie
