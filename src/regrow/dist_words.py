@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from functools import partial
+from types import NoneType
 
 import attrs
 
 from ._pure.dist_app import Claim, Deny, Grant, Phase, Status, StopAll, Tell, Withdraw
-from ._pure.vocabulary import Kind, Sealed
+from ._pure.vocabulary import Kind
+from .wire import SealsItself, word
 
 
 @attrs.frozen
@@ -22,39 +24,27 @@ class Meet:
 
 
 @attrs.frozen
-class About:
-    """One message of the election of one application."""
+class About(SealsItself):
+    """One message of the election of one application. What is handed over with a grant is sealed."""
 
     application: str
     message: object
-
-
-def _word(cls: type, *types: Any, sealed: str | None = None) -> Kind:
-    """An attrs class whose fields travel in order, and must be of these types."""
-    fields = tuple(field.name for field in attrs.fields(cls))
-
-    def take_apart(value: object) -> tuple[object, ...]:
-        return tuple(Sealed(getattr(value, field)) if field == sealed else getattr(value, field) for field in fields)
-
-    def build(*parts: object) -> object:
-        if len(parts) != len(types) or not all(map(isinstance, parts, types)):
-            raise TypeError(f"{cls.__name__} of {', '.join(type(part).__name__ for part in parts)}")
-        return cls(*parts)
-
-    return Kind(f"regrow.dist_ac.{cls.__name__}", cls, take_apart, build, fields)
 
 
 def _phase(phase: Phase) -> tuple[object, ...]:
     return (phase.value,)
 
 
-TEXT = (str, type(None))
+_PREFIX = "regrow.dist_ac"
+_word = partial(word, prefix=_PREFIX)
+_TEXT_OR_NONE = (str, NoneType)
+
 KINDS = (
-    Kind("regrow.dist_ac.Phase", Phase, _phase, Phase, ("phase",)),
-    _word(Status, bool, bool, Phase, TEXT, int, bool, bool),
+    Kind(f"{_PREFIX}.Phase", Phase, _phase, Phase, ("phase",)),
+    _word(Status, bool, bool, Phase, _TEXT_OR_NONE, int, bool, bool),
     _word(Tell, Status),
-    _word(Claim, int, tuple, TEXT),
-    _word(Grant, int, object, sealed="handoff"),
+    _word(Claim, int, tuple, _TEXT_OR_NONE),
+    _word(Grant, int, object, seal=1),
     _word(Deny, int),
     _word(Withdraw, int),
     _word(StopAll),

@@ -51,6 +51,10 @@ class Tell:
     message: object
 
 
+class SealsItself:
+    """A word that seals what is the user's own in it, so that the rest arrives whatever that is."""
+
+
 Word: TypeAlias = Signal | Mesh | Tell
 
 TEXT_MAX = 10_000  # characters of a reason or an exception that can't travel as it is
@@ -120,12 +124,21 @@ def _encodable(text: str) -> str:
 # -- words
 
 
-def _word(
-    cls: type[attrs.AttrsInstance], *types: Any, seal: int | None = None, valid: Callable[[Any], bool] | None = None
+def word(
+    cls: type[attrs.AttrsInstance],
+    *types: Any,
+    seal: int | None = None,
+    valid: Callable[[Any], bool] | None = None,
+    prefix: str = "regrow",
 ) -> Kind:
-    """An attrs class whose fields travel in order."""
+    """An attrs class whose fields travel in order, each of its type; `seal` is the number of the one that the user
+    fills."""
     names = tuple(field.name for field in attrs.fields(cls))
-    return _kind(cls, names, lambda value: tuple([getattr(value, name) for name in names]), cls, types, seal, valid)
+
+    def take_apart(value: object) -> tuple[Any, ...]:
+        return tuple([getattr(value, name) for name in names])
+
+    return _kind(cls, names, take_apart, cls, types, seal, valid, prefix)
 
 
 def _kind(
@@ -136,9 +149,10 @@ def _kind(
     types: tuple[Any, ...],
     seal: int | None = None,
     valid: Callable[[Any], bool] | None = None,
+    prefix: str = "regrow",
 ) -> Kind:
-    """A class that travels as these parts, of these types; `seal` is the number of the one that the user fills."""
-    name = f"regrow.{cls.__name__}"
+    """A class that travels as these parts, of these types; `seal` as for `word`."""
+    name = f"{prefix}.{cls.__name__}"
 
     def apart(value: object) -> tuple[object, ...]:
         parts = take_apart(value)
@@ -162,8 +176,9 @@ def _are(parts: tuple[object, ...], types: tuple[Any, ...]) -> bool:
 
 
 def _sealed(part: object) -> object:
-    """Nothing can be unknown in what is plain; and a request has a seal of its own."""
-    return part if part is None or isinstance(part, str | int | float | Request) else Sealed(part)
+    """Nothing can be unknown in what is plain; and some words have a seal of their own, as a request has."""
+    plain = part is None or isinstance(part, str | int | float)
+    return part if plain or isinstance(part, Request | SealsItself) else Sealed(part)
 
 
 def _is_pid(pid: Pid) -> bool:
@@ -231,7 +246,7 @@ _TEXT_OR_NONE = (str, NoneType)
 _ITEM = (Pid, tuple)
 
 _WORDS: tuple[Kind, ...] = (
-    _word(Pid, str, *_NUMBERS, valid=_is_pid),
+    word(Pid, str, *_NUMBERS, valid=_is_pid),
     _kind(
         Reference,
         ("node", "creation"),
@@ -240,10 +255,10 @@ _WORDS: tuple[Kind, ...] = (
         (str, int, *_NUMBERS),
         valid=_is_reference,
     ),
-    *(_word(reason) for reason in (Normal, Kill, Killed, NoProc, NoConnection)),
-    _word(Shutdown, object, seal=0),
-    _word(Custom, object, seal=0),
-    _word(Crash, BaseException),
+    *(word(reason) for reason in (Normal, Kill, Killed, NoProc, NoConnection)),
+    word(Shutdown, object, seal=0),
+    word(Custom, object, seal=0),
+    word(Crash, BaseException),
     _kind(
         RemoteError,
         ("type_name", "text", "traceback"),
@@ -251,19 +266,19 @@ _WORDS: tuple[Kind, ...] = (
         RemoteError,
         (str, str, str),
     ),
-    _word(Exit, Pid, Reason),
-    _word(Down, Reference, _ITEM, Reason, valid=_has_item),
-    _word(NodeUp, str),
-    _word(NodeDown, str, _TEXT_OR_NONE),
-    _word(Timeout),
-    _word(Send, Pid, (Pid, str, Reference), object, seal=2),
-    _word(Link, Pid, Pid),
-    _word(Unlink, Pid, Pid, int),
-    _word(UnlinkAck, Pid, Pid, int),
-    _word(SendExit, Pid, (Pid, str), Reason, bool),
-    _word(Monitor, Pid, Reference, (Pid, str)),
-    _word(Demonitor, Pid, Reference, (Pid, str)),
-    _word(SendDown, Reference, Pid, _ITEM, Reason, valid=_has_item),
+    word(Exit, Pid, Reason),
+    word(Down, Reference, _ITEM, Reason, valid=_has_item),
+    word(NodeUp, str),
+    word(NodeDown, str, _TEXT_OR_NONE),
+    word(Timeout),
+    word(Send, Pid, (Pid, str, Reference), object, seal=2),
+    word(Link, Pid, Pid),
+    word(Unlink, Pid, Pid, int),
+    word(UnlinkAck, Pid, Pid, int),
+    word(SendExit, Pid, (Pid, str), Reason, bool),
+    word(Monitor, Pid, Reference, (Pid, str)),
+    word(Demonitor, Pid, Reference, (Pid, str)),
+    word(SendDown, Reference, Pid, _ITEM, Reason, valid=_has_item),
     _kind(
         Request,
         ("reference", "method", "arguments"),
@@ -273,7 +288,7 @@ _WORDS: tuple[Kind, ...] = (
         seal=2,
         valid=_has_keywords,
     ),
-    _word(StopAsk, Reference, Reason),
+    word(StopAsk, Reference, Reason),
     _kind(
         Cast,
         ("method", "args", "kwargs"),
@@ -283,8 +298,8 @@ _WORDS: tuple[Kind, ...] = (
         valid=_has_keywords,
     ),
     _kind(Failure, ("what", "error"), _parts_of_failure, _failure, (str, object)),
-    _word(Mesh, tuple, valid=_has_names),
-    _word(Tell, str, object, seal=1),
+    word(Mesh, tuple, valid=_has_names),
+    word(Tell, str, object, seal=1),
 )
 
 
