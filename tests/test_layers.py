@@ -29,6 +29,7 @@ FLOORS = [
     "handlers",
     "gen_server",
     "gen_statem task",
+    "owner",
     "supervisor",
     "dynamic_supervisor",
     "application_master",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import attrs
 
 from ._pure.child_spec import ChildSpec, ChildType, Restart
@@ -31,6 +33,13 @@ class ChildCounts:
     supervisors: int
     workers: int
 
+    @classmethod
+    def of(cls, children: Collection[Child]) -> ChildCounts:
+        """What there is to count of these."""
+        active = sum(child.process is not None for child in children)
+        supervisors = sum(child.spec.type is ChildType.SUPERVISOR for child in children)
+        return cls(len(children), active, supervisors, len(children) - supervisors)
+
 
 @attrs.frozen
 class FailedToStartChild:
@@ -47,7 +56,7 @@ class FailedToStartChild:
 class Retry:
     """To the supervisor itself: try the restart of this child again, if this is still the one it waits for."""
 
-    id: str
+    child: Child
     reason: Reason
 
 

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Collection
 from types import FrameType
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
+
+P = TypeVar("P")
+
+NO_TASK = "  (no task)"
 
 
 def stack_of(process: object, task_id: int | None = None) -> str:
@@ -15,14 +20,28 @@ def stack_of(process: object, task_id: int | None = None) -> str:
     A process that lives in somebody else's task is found by the id of that task, and shown with the whole of it.
     """
     for task in anyio.get_running_tasks():
-        frames = _frames(task.coro)
         if task.id == task_id:
-            return _printed(frames)
-        mine = [i for i, frame in enumerate(frames) if frame.f_locals.get("self") is process]
+            return _printed(_frames(task.coro))
+    return stacks_of([process])[process]
+
+
+def stacks_of(processes: Collection[P]) -> dict[P, str]:
+    """The same of many processes, each with a task of its own: found in one look at all tasks, not one for each."""
+    stacks = dict.fromkeys(processes, NO_TASK)
+    wanted = {id(process): process for process in processes}
+    for task in anyio.get_running_tasks() if wanted else ():
+        frames = _frames(task.coro)
         # Others that wait for the process have frames of its methods as well; only its own task has its `run`.
-        if any(frames[i].f_code.co_name == "run" for i in mine):
-            return _printed(frames[mine[-1] + 1 :] or frames[-1:])
-    return "  (no task)"
+        runs = (wanted.get(id(_self_of(frame))) for frame in frames if frame.f_code.co_name == "run")
+        process = next((found for found in runs if found is not None), None)
+        if process is not None:
+            last = max(i for i, frame in enumerate(frames) if _self_of(frame) is process)
+            stacks[process] = _printed(frames[last + 1 :] or frames[-1:])
+    return stacks
+
+
+def _self_of(frame: FrameType) -> object:
+    return frame.f_locals.get("self")
 
 
 def _printed(frames: list[FrameType]) -> str:

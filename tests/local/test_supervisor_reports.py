@@ -131,13 +131,13 @@ async def test_a_child_that_did_not_stop_in_time_is_named_with_what_it_was_doing
     script.hold("slow")
     async with Node(clock=clock):
         sup = await start_tree(worker(script, "slow", shutdown=2.0))
-        gone = monitor(sup)
+        gone, pid = monitor(sup), await pid_of(sup, "slow")
         send_exit(sup, Shutdown())
         await settled()
         clock.advance(2.0)
         assert await ended(gone) == Shutdown()
         (text,) = (record.message for record in caplog.records if record.levelno >= logging.WARNING)
-        assert "kills slow, which has not stopped within 2.0 s" in text
+        assert f"kills slow {pid}, which has not stopped within 2.0 s" in text
         assert "holds[self.id].wait()" in text
 
 

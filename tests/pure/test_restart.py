@@ -29,6 +29,7 @@ from regrow._pure.restart import (
     after_failed_start,
     fate_without_process,
     plan,
+    stop_deadlines,
     stop_order,
     verdict,
 )
@@ -289,6 +290,26 @@ def test_children_are_stopped_in_reverse_order_of_their_start() -> None:
     """Later ones may rely on earlier ones, also while they stop (SUP-070)."""
     assert stop_order(iter("abc")) == ("c", "b", "a")
     assert stop_order([]) == ()
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_of_children_stopped_together_each_is_killed_when_its_own_time_is_up(count: int) -> None:
+    """All ways to give up to three children their times: a brutal kill is due at once, `infinity` never (SUP-074)."""
+    for _ in (every := Exhaustive()).runs():
+        shutdowns = {i: every.choose([2.0, 0.5, "infinity", "brutal_kill"]) for i in range(count)}
+        deadlines = stop_deadlines(shutdowns.items())
+        due = {child: seconds for seconds, children in deadlines.items() for child in children}
+        assert due == {
+            child: 0.0 if shutdown == "brutal_kill" else shutdown
+            for child, shutdown in shutdowns.items()
+            if shutdown != "infinity"
+        }
+        assert sum(map(len, deadlines.values())) == len(due)
+
+
+def test_children_that_have_the_same_time_share_one_deadline() -> None:
+    """A hundred thousand of them must not need a hundred thousand timers (SUP-060)."""
+    assert stop_deadlines((i, 5.0) for i in range(1000)) == {5.0: list(range(1000))}
 
 
 # --- the decisions together, against what OTP did

@@ -13,11 +13,13 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
-from typing import assert_never
+from typing import TypeVar, assert_never
 
 import attrs
 
-from .child_spec import AutoShutdown, Restart, Strategy
+from .child_spec import AutoShutdown, Restart, ShutdownTime, Strategy
+
+T = TypeVar("T")
 
 
 class Outcome(enum.Enum):
@@ -190,6 +192,18 @@ def after_failed_start(interrupted: Plan, failing: str) -> Stalled:
 def stop_order(ids: Iterable[str]) -> tuple[str, ...]:
     """The order in which a supervisor stops children given in start order."""
     return tuple(ids)[::-1]
+
+
+def stop_deadlines(children: Iterable[tuple[T, ShutdownTime]]) -> dict[float, list[T]]:
+    """Who is killed when, of children told to stop at the same time: the seconds from then, and those still there.
+
+    Whoever has `infinity` is in none. A brutal kill is due at once; what is over then needs no killing.
+    """
+    deadlines: dict[float, list[T]] = {}
+    for child, shutdown in children:
+        if shutdown != "infinity":
+            deadlines.setdefault(0.0 if shutdown == "brutal_kill" else shutdown, []).append(child)
+    return deadlines
 
 
 class Request(enum.Enum):

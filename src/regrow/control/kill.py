@@ -9,16 +9,17 @@ import anyio
 import attrs
 
 from .._pure.ids import Pid
+from .._pure.restart import Status
 from ..application_master import MasterRunner
 from ..children import Child
 from ..errors import CallError
 from ..inspect import supervisor_of
 from ..node import Node
+from ..owner import Owner, OwnerRunner
 from ..reasons import Kill
 from ..refs import ServerRef
 from ..reports import RestartReport
 from ..runtime import Process
-from ..supervisor import Supervisor, SupervisorRunner
 
 FOLLOW_S = 1.0  # what the process gets to end, and its supervisor to do something about it
 
@@ -66,13 +67,13 @@ def _is_top(node: Node, process: Process) -> bool:
 
 async def _follow(node: Node, killing: Killing, supervisor: Process, child: Child, killed_at: float) -> Killing:
     """Wait until the supervisor has dealt with the end of its child."""
-    ref = ServerRef(supervisor.pid, Supervisor, _runtime=node.runtime)
+    ref = ServerRef(supervisor.pid, Owner, _runtime=node.runtime)
     try:
         # It deals with the end before it answers this, which it got later; a restart that failed is tried again
         # before the next one.
         while True:
-            infos = await Supervisor.which_children.with_timeout(None)(ref)
-            if not any(info.id == child.spec.id and info.restarting for info in infos):
+            await Owner.count_children(ref)
+            if child.status is not Status.RESTARTING:
                 break
     except CallError:
         return attrs.evolve(killing, outcome="gave up", budget_left=0)
@@ -89,7 +90,7 @@ def _report(node: Node, pid: Pid) -> RestartReport | None:
 
 def _with_budget(killing: Killing, supervisor: Process, report: RestartReport | None) -> Killing:
     runner = supervisor.runner
-    if report is None or not isinstance(runner, SupervisorRunner):
+    if report is None or not isinstance(runner, OwnerRunner):
         return killing
     intensity = runner.flags.intensity
     return attrs.evolve(killing, budget_left=report.budget_left, intensity=intensity, period=report.period_s)

@@ -12,8 +12,8 @@ from ..application_controller import LoadedApplication, Phase
 from ..application_master import MasterRunner
 from ..children import Child
 from ..node import Node
+from ..owner import OwnerRunner
 from ..runtime import Process
-from ..supervisor import SupervisorRunner
 from .processes import age_of, is_system, name_of
 
 
@@ -86,17 +86,17 @@ def _roots(node: Node, application: str | None) -> Iterable[Process]:
 
 def _process_tree(node: Node, process: Process, child: Child | None = None) -> TreeNode:
     runner = process.runner
-    children = runner.children.values() if isinstance(runner, SupervisorRunner) else ()
+    owner = runner if isinstance(runner, OwnerRunner) else None
     return TreeNode(
         name=name_of(node, process) or (process.label if child is None else child.spec.id),
         pid=process.pid,
-        type="supervisor" if isinstance(runner, SupervisorRunner) else "worker",
+        type="worker" if owner is None else "supervisor",
         restarts=0 if child is None else child.restarts,
-        children=tuple(_child_tree(node, each) for each in children),
+        children=() if owner is None else tuple(_child_tree(node, each) for each in owner.all_children()),
         label=process.label,
         mailbox=len(process.mailbox.queue),
         age=age_of(process),
-        supervision=_supervision(node, runner) if isinstance(runner, SupervisorRunner) else None,
+        supervision=None if owner is None else _supervision(node, owner),
         restart=None if child is None else child.spec.restart.value,
     )
 
@@ -110,7 +110,7 @@ def _child_tree(node: Node, child: Child) -> TreeNode:
     )
 
 
-def _supervision(node: Node, runner: SupervisorRunner) -> Supervision | None:
+def _supervision(node: Node, runner: OwnerRunner) -> Supervision | None:
     if not hasattr(runner, "intensity"):  # it has not read its flags yet
         return None
     left = runner.intensity.left(node.runtime.clock.now())
@@ -119,9 +119,8 @@ def _supervision(node: Node, runner: SupervisorRunner) -> Supervision | None:
 
 def supervisor_of(node: Node, process: Process) -> tuple[Process, Child] | None:
     """The supervisor that has started a process, and what it keeps of it."""
-    for other in node.runtime.processes.values():
-        if isinstance(other.runner, SupervisorRunner):
-            for child in other.runner.children.values():
-                if child.process is process:
-                    return other, child
-    return None
+    parent = None if process.parent is None else node.runtime.processes.get(process.parent)
+    if parent is None or not isinstance(parent.runner, OwnerRunner):
+        return None
+    child = parent.runner.by_pid.get(process.pid)
+    return None if child is None else (parent, child)
