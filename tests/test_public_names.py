@@ -24,10 +24,10 @@ INTERFACE = {
     "errors": """CallError CallTimeout NoProcess CallingSelf ServerExited StartFailed AlreadyStarted StartTimeout
         Ignored ApplicationError""",
 }
-# What stands beside the interface: the errors and types that its names raise and return.
+# What stands beside the interface: the errors and types that its names raise and return, and what helps with them.
 BESIDE = """ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest AlreadyPresent
     ChildError ChildNotFound ChildRunning ChildRestarting ConfigError ManifestError
-    CookieError MandatoryNodesMissing NodeNameTaken"""
+    CookieError MandatoryNodesMissing NodeNameTaken check_portable"""
 
 PUBLIC = sorted(name for names in [*INTERFACE.values(), BESIDE] for name in names.split())
 

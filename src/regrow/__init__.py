@@ -65,6 +65,7 @@ from .messages import NodeUp as NodeUp
 from .messages import Timeout as Timeout
 from .node import Node as Node
 from .node import current_node as current_node
+from .nodes import check_portable as check_portable
 from .nodes import connect as connect
 from .nodes import disconnect as disconnect
 from .nodes import monitor_node as monitor_node
@@ -175,6 +176,7 @@ __all__ = [
     "application",
     "call",
     "cast",
+    "check_portable",
     "child",
     "connect",
     "current_node",

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import Token
+from functools import cached_property
 from importlib import import_module
 from os import PathLike
 from types import ModuleType, TracebackType
@@ -89,6 +90,11 @@ class Node:
         return self._entered().applications
 
     @property
+    def codec(self) -> Codec:
+        """What may leave the node, and how; also that of a node without a name, for those who ask beforehand."""
+        return self._entered().codec
+
+    @property
     def net_kernel(self) -> NetKernel | None:
         """The node among others; `None` for one without a name."""
         return self._entered().net_kernel
@@ -159,6 +165,7 @@ class _Running:
     """What exists from entering a node to leaving it."""
 
     def __init__(self, node: Node, group: TaskGroup) -> None:
+        self.node = node
         self.runtime = Runtime(node.name, secrets.randbelow(WORD - 1) + 1, running_backend(), node.clock, group)
         self.runtime.node = node
         self.body = self.runtime.body = self.runtime.adopt(_body_has_no_task, "node body", None, None)
@@ -198,14 +205,12 @@ class _Running:
     async def _join(self, node: Node) -> None:
         """Be reachable by other nodes."""
         cookie = read_cookie(node.config.cookie_file) if node.cookie is None else node.cookie
-        marked = marked_in(self._portable_modules(node))
-        codec = Codec(vocabulary(self.runtime, attrs.evolve(marked, kinds=(*KINDS, *marked.kinds))))
         carrier = node.carrier
         if carrier is None:
             self.claim = claim(node.name)
             listen = node.config.listen
             carrier = TcpCarrier(listen, Discovery(self.claim, node.config.peers, host=listen.host))
-        net = NetKernel(self.runtime, carrier, codec, cookie, node.config.net_tick_time)
+        net = NetKernel(self.runtime, carrier, self.codec, cookie, node.config.net_tick_time)
         ready = self.runtime.backend.promise()
 
         def listens(error: BaseException | None) -> None:
@@ -241,10 +246,16 @@ class _Running:
         if missing and config.sync_nodes_timeout > 0:
             raise MandatoryNodesMissing(missing, config.sync_nodes_timeout)
 
-    def _portable_modules(self, node: Node) -> list[ModuleType]:
+    @cached_property
+    def codec(self) -> Codec:
+        """Made when it is first needed, which is at once in a node that has a name."""
+        marked = marked_in(self._portable_modules())
+        return Codec(vocabulary(self.runtime, attrs.evolve(marked, kinds=(*KINDS, *marked.kinds))))
+
+    def _portable_modules(self) -> list[ModuleType]:
         """Those named for the node, which must be there; and those of the applications on its path, which may not."""
-        modules = [import_module(name) for name in node.portable]
-        for name in node.manifests.portable():
+        modules = [import_module(name) for name in self.node.portable]
+        for name in self.node.manifests.portable():
             try:
                 modules.append(import_module(name))
             except ImportError as error:

@@ -1,4 +1,4 @@
-"""The verbs for other nodes: connect, disconnect, who is there, and being told of comings and goings."""
+"""The verbs for other nodes: connect, disconnect, who is there, being told of comings and goings, what may cross."""
 
 from __future__ import annotations
 
@@ -44,3 +44,12 @@ def monitor_nodes(on: bool = True) -> None:
     net = current_node().net_kernel
     if net is not None:
         net.monitor_nodes(me, on)
+
+
+def check_portable(value: object) -> None:
+    """Return if the value could be sent to another node from this one, whether or not there are any.
+
+    For what is kept now and crosses later, with a takeover perhaps, when it is too late to refuse it. Raises
+    `NotPortable`, with the place inside of the value; also for what is too large for a message.
+    """
+    current_node().codec.encode(value)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any
 
 import anyio
 import job_center
 import pytest
+from job_center import jobs
 from job_center.jobs import JobQueue, Statistics
 from job_center.server import JobServer
 
@@ -16,6 +18,7 @@ from regrow import (
     Name,
     Node,
     NoProcess,
+    NotPortable,
     ServerExited,
     Supervisor,
     application,
@@ -69,14 +72,18 @@ async def test_jobs_are_numbered_from_one_and_handed_out_in_the_order_they_came(
 
 
 async def test_a_plain_function_of_a_module_is_a_job() -> None:
-    """One without arguments needs no partial."""
-    async with open_job_center():
+    """One without arguments needs no partial; its module is one that the node names as portable."""
+    async with open_job_center(portable=[__name__]):
         await job_center.add_job(a_job)
         assert await job_center.work_wanted() == (1, a_job)
 
 
 @portable
 def a_job() -> None:
+    """Does nothing."""
+
+
+def unmarked() -> None:
     """Does nothing."""
 
 
@@ -88,39 +95,49 @@ class Something:
         """Does nothing."""
 
 
-@pytest.mark.parametrize(
-    "job",
-    [
-        pytest.param(None, id="None"),
-        pytest.param(42, id="number"),
-        pytest.param("job_center.jobs.multiply", id="name"),
-        pytest.param(lambda: 42, id="lambda"),
-        pytest.param(functools.partial(lambda: 42), id="partial_of_lambda"),
-        pytest.param(print, id="builtin"),
-        pytest.param(Something, id="class"),
-        pytest.param(Something(), id="callable_object"),
-        pytest.param(Something().method, id="method"),
-        pytest.param(functools.partial(Something().method), id="partial_of_method"),
-    ],
-)
-async def test_what_could_not_cross_nodes_is_refused_and_nothing_is_queued(job: Any) -> None:
-    """The one who adds it learns it, not a server or a worker that can do nothing about it."""
-    async with open_job_center():
-        with pytest.raises(TypeError, match="a job is a function of a module"):
-            await job_center.add_job(job)
-        assert await job_center.statistics() == Statistics(waiting=0, in_progress=0, done=0)
-        assert await job_center.add_job(multiply) == 1
-
-
-async def test_a_function_within_a_function_is_refused() -> None:
-    """Another node could not find it by its name."""
-
+def made_inside() -> Callable[[], None]:
+    @portable
     def inner() -> None:
         """Does nothing."""
 
+    return inner
+
+
+@pytest.mark.parametrize(
+    ("job", "why"),
+    [
+        pytest.param(None, "a job is a function", id="None"),
+        pytest.param(42, "a job is a function", id="number"),
+        pytest.param("job_center.jobs.multiply", "a job is a function", id="name"),
+        pytest.param(print, "a job is a function", id="builtin"),
+        pytest.param(Something, "a job is a function", id="class"),
+        pytest.param(Something(), "a job is a function", id="callable_object"),
+        pytest.param(Something().method, "a job is a function", id="method"),
+        pytest.param(functools.partial(Something().method), "a job is a function", id="partial_of_method"),
+        pytest.param(lambda: 42, "<lambda> can't leave this node", id="lambda"),
+        pytest.param(functools.partial(lambda: 42), "<lambda> can't leave this node", id="partial_of_lambda"),
+        pytest.param(unmarked, "unmarked can't leave this node: it is not @portable", id="unmarked"),
+        pytest.param(made_inside(), "inner can't leave this node", id="function_in_a_function"),
+        pytest.param(
+            functools.partial(jobs.multiply, 6, object()),
+            r"builtins.object can't leave this node.*\(at args\[1\]\)",
+            id="argument",
+        ),
+        pytest.param(
+            functools.partial(jobs.multiply, x=6, y={"deep": (1, a_job)}),
+            r"a_job can't leave this node.*\(at keywords\['y'\]\['deep'\]\[1\]\)",
+            id="keyword",
+        ),
+        pytest.param(functools.partial(jobs.greet, "a" * 2**20), "larger than a frame may be", id="too_large"),
+    ],
+)
+async def test_what_could_not_cross_nodes_is_refused_and_nothing_is_queued(job: Any, why: str) -> None:
+    """The one who adds it learns it and why, not a server or a worker that can do nothing about it."""
     async with open_job_center():
-        with pytest.raises(TypeError, match="inner"):
-            await job_center.add_job(inner)
+        with pytest.raises(NotPortable, match=why):
+            await job_center.add_job(job)
+        assert await job_center.statistics() == Statistics(waiting=0, in_progress=0, done=0)
+        assert await job_center.add_job(multiply) == 1
 
 
 async def test_statistics_follow_jobs_from_waiting_over_in_progress_to_done() -> None:

@@ -147,14 +147,14 @@ async def start_application(start_type: StartType) -> JobCenter:
 @pytest.mark.parametrize("start_type", [NormalStart(), Failover("jc1@localhost"), Takeover("jc1@localhost")])
 async def test_a_start_without_a_handoff_begins_empty(start_type: StartType) -> None:
     """A node that went down has handed over nothing, and neither has an instance that could not."""
-    async with Node():
+    async with Node(path=[EXAMPLE]):
         await start_application(start_type)
         assert await job_center.statistics() == Statistics(waiting=0, in_progress=0, done=0)
 
 
 async def test_a_takeover_goes_on_with_the_jobs_that_were_handed_over() -> None:
     """Waiting and in progress, under their numbers; new ones get new numbers."""
-    async with Node():
+    async with Node(path=[EXAMPLE]):
         instance = await start_application(NormalStart())
         await add_jobs(4)
         await worker_with(1)
@@ -170,7 +170,7 @@ async def test_a_takeover_goes_on_with_the_jobs_that_were_handed_over() -> None:
 
 async def test_nothing_is_accepted_that_would_not_be_handed_over() -> None:
     """Between the handoff and the stop callers wait, and then learn that they must ask again."""
-    async with Node():
+    async with Node(path=[EXAMPLE]):
         instance = await start_application(NormalStart())
         await instance.handoff()
         outcome: list[Reason] = []
@@ -191,7 +191,7 @@ async def test_nothing_is_accepted_that_would_not_be_handed_over() -> None:
 
 async def test_after_a_takeover_a_restart_begins_with_what_was_handed_over() -> None:
     """That is its known state; what happened since is not in it."""
-    async with Node():
+    async with Node(path=[EXAMPLE]):
         queue = JobQueue()
         queue.add(multiply)
         await start_application(Takeover("jc2@localhost", queue))

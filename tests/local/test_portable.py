@@ -10,9 +10,10 @@ from typing import Any
 import attrs
 import pytest
 
-from regrow import NotPortable, portable
+from regrow import Node, NotInNode, NotPortable, check_portable, portable, self_pid
 from regrow._pure.codec import BadFrame, Codec, Vocabulary
 from regrow.portable import marked_in
+from regrow.testing import MemoryNetwork
 from tests.local import portable_kit as kit
 
 MARKED = marked_in([kit])
@@ -163,3 +164,34 @@ def test_a_mark_keeps_what_it_marks() -> None:
 
     assert portable(function) is function
     assert portable("name")(Thing) is Thing
+
+
+# -- asking beforehand
+
+
+@pytest.mark.parametrize("name", [None, "a@localhost"])
+async def test_one_can_ask_whether_something_could_cross_before_it_has_to(name: str | None) -> None:
+    """On any node, also one without a name: what its modules mark, and plain data."""
+    carrier = None if name is None else MemoryNetwork().of(name)
+    async with Node(name, cookie="cookie", carrier=carrier, portable=[kit.__name__]):
+        check_portable(partial(kit.double, 1))
+        check_portable({"jobs": [kit.Job("a"), self_pid()]})
+        check_portable(ValueError("as data"))
+        with pytest.raises(NotPortable) as refused:
+            check_portable({"jobs": [kit.Job("a"), kit.Job("b", (1, object()))]})
+        assert refused.value.place == "['jobs'][1]._steps[1]"
+        with pytest.raises(NotPortable, match="larger than a frame may be"):
+            check_portable("a" * 2**20)
+
+
+async def test_what_no_module_of_the_node_marks_could_not_cross() -> None:
+    """The mark alone does nothing, here as on the wire."""
+    async with Node():
+        with pytest.raises(NotPortable, match="double can't leave this node"):
+            check_portable(kit.double)
+
+
+def test_without_a_node_nobody_can_say_what_could_cross() -> None:
+    """It is for each node to say."""
+    with pytest.raises(NotInNode):
+        check_portable(1)

@@ -17,8 +17,8 @@ __all__ = ["add_job", "job_done", "statistics", "work_wanted"]
 async def add_job(job: Job, *, node: str | None = None) -> int:
     """Queue a job, and return its number.
 
-    A job is a `@portable` function of a module, or a `functools.partial` of one with its arguments. Anything else
-    raises `NotPortable`, and nothing is queued.
+    A job is a `@portable` function that this node can send to others, or a `functools.partial` of one with arguments
+    that it can send as well. Anything else raises `NotPortable`, which says what is in the way, and nothing is queued.
     """
     check_job(job)
     return await JobServer.add_job(_server(node), job)

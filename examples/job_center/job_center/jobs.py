@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable
 from heapq import heappop, heappush
 from types import FunctionType
@@ -11,26 +10,18 @@ from typing import TypeAlias
 
 import attrs
 
-from regrow import NotPortable, portable
+from regrow import NotPortable, check_portable, portable
 
 Job: TypeAlias = Callable[[], object]
 NumberedJob: TypeAlias = tuple[int, Job]
 
 
 def check_job(job: object) -> None:
-    """Raise `NotPortable` unless this is a portable function of a module, or a `functools.partial` of one."""
+    """Raise `NotPortable` unless this is a portable function, or a `functools.partial` with portable arguments."""
     function: object = job.func if isinstance(job, functools.partial) else job
-    if not (isinstance(function, FunctionType) and _is_found_by_name(function)):
-        # Other nodes have the same modules: there such a function is found by its name. A lambda is not.
-        raise NotPortable(
-            f"a job is a function of a module, or functools.partial of one with its arguments: not {job!r}"
-        )
-    if not hasattr(function, "__portable__"):
-        raise NotPortable(f"the function {function.__qualname__} cannot leave this node as a job: mark it @portable")
-
-
-def _is_found_by_name(function: FunctionType) -> bool:
-    return getattr(sys.modules.get(function.__module__), function.__qualname__, None) is function
+    if not isinstance(function, FunctionType):
+        raise NotPortable(f"a job is a function, or functools.partial of one with its arguments: not {job!r}")
+    check_portable(job)  # now: when the job center moves to another node, nobody could be told any more
 
 
 @portable
