@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections.abc import Iterator
+from itertools import chain, pairwise
 from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parents[1] / "src" / "regrow"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "regrow"
 
 # From the ground up. A module imports from floors strictly below its own, under TYPE_CHECKING too. Inside a package it
 # is free.
@@ -131,6 +134,17 @@ def test_a_module_imports_only_from_below(name: str, path: Path) -> None:
     """Whoever reads the house from the ground up never meets a word before its definition."""
     assert name.partition(".")[0] in FLOOR, f"put {name} on a floor"
     assert not wrong_imports(name, path.read_text(encoding="utf-8"))
+
+
+def test_the_page_on_design_shows_the_whole_house() -> None:
+    """Each module once, from the ground up."""
+    page = (ROOT / "docs" / "design.md").read_text(encoding="utf-8")
+    _, _, table = page.partition("| floor | modules in `src/regrow/` |")
+    rows = [re.findall(r"`(\w+)`", line.split("|")[2]) for line in table.partition("\n\n")[0].splitlines()[2:]]
+    there = {name.partition(".")[0] for name, _ in modules()} - {"__main__"}
+    assert sorted(chain(*rows)) == sorted(there)
+    floors = [[FLOOR[name] for name in row] for row in rows]
+    assert all(max(below) < min(above) for below, above in pairwise(floors))
 
 
 @pytest.mark.parametrize(

@@ -97,8 +97,8 @@ class Route(Protocol):
     """The way to other nodes; the net kernel installs itself here."""
 
     def dispatch(self, node: str, signal: Signal) -> None:
-        """Bring the signal to the node, connecting first if need be; never waits, never raises.
+        """Bring the signal to the node, connecting first if need be; never waits.
 
-        What can't be brought is handed to `Runtime.undelivered`.
+        What can't be brought is handed to `Runtime.undelivered`. Raises `NotPortable` for what may not leave.
         """
         ...
