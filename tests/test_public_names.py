@@ -21,6 +21,7 @@ INTERFACE = {
         stop ServerRef Name""",
     "supervisors": "Supervisor child ChildSpec TypedChild ChildInfo Strategy AutoShutdown Restart",
     "applications": "Application NormalStart Failover Takeover StartType application",
+    "system messages": "sys",
     "errors": """CallError CallTimeout NoProcess CallingSelf ServerExited StartFailed AlreadyStarted StartTimeout
         Ignored ApplicationError""",
 }

@@ -1,6 +1,7 @@
 """OTP's supervision trees for Python, on asyncio and trio."""
 
 from . import application as application
+from . import sys as sys
 from ._pure.child_spec import AutoShutdown as AutoShutdown
 from ._pure.child_spec import ChildSpec as ChildSpec
 from ._pure.child_spec import Restart as Restart
@@ -206,6 +207,7 @@ __all__ = [
     "start_link",
     "start_monitor",
     "stop",
+    "sys",
     "trap_exit",
     "unlink",
     "unregister",

@@ -18,11 +18,12 @@ from ._pure.manifest import Manifest
 from .children import reason_of
 from .errors import StartError, Stop, exit_reason
 from .handlers import finish
-from .messages import Call, Exit, Failure, StopRequest
+from .messages import Call, Exit, Failure
 from .reasons import Crash, Killed, Reason, Shutdown, unwrapped
 from .refs import ServerRef
 from .runtime import Process
 from .supervisor import Supervisor
+from .system_words import SystemRequest, Terminate
 from .timers import Timers
 
 HANDOFF_S = 5.0  # what an instance gets to hand over before it is stopped for a takeover
@@ -224,7 +225,7 @@ class MasterRunner:
         if process.parent == self._process.pid:
             process.exit_signal(self._process.pid, Shutdown(), linked=False)
         else:  # started without a link, or by a helper: it obeys no signal of this process
-            process.mailbox.post_system(StopRequest(None, process.runtime.backend.promise(), Shutdown()))
+            process.mailbox.post_system(SystemRequest(None, process.runtime.backend.promise(), Terminate(Shutdown())))
 
     async def _callback(self, name: str, callback: Callable[[], Any], seconds: float | None = None) -> Any:
         """What the callback returns, in that time; if it fails, a warning and `None`, for the end must go on."""

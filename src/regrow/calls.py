@@ -7,11 +7,12 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from ._pure.ids import Pid, Reference
 from .errors import CallingSelf, NoProcess, ServerExited
-from .messages import NO_KWARGS, Call, Cast, Request, StopAsk, StopRequest, result_of
+from .messages import NO_KWARGS, Call, Cast, Request, result_of
 from .reasons import Normal, Reason, as_reason
 from .refs import Behaviour, Dest, Name, ServerRef, item_of, runtime_for
 from .runtime import Process, Runtime, current
 from .signals import Item, Send
+from .system_words import Operation, SystemAsk, SystemRequest, Terminate
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,14 +35,14 @@ async def request(
         return await _exchange_far(runtime, item, call, lambda ref: Request(ref, method, args, kwargs), timeout_s)
     if server is me:
         raise CallingSelf(server.pid)
-    return await exchange(server, call, timeout_s)
+    return await exchange(server, call, server.mailbox.post, timeout_s)
 
 
-async def exchange(server: Process, call: Call, timeout_s: float | None) -> Any:
+async def exchange(server: Process, call: Call, post: Callable[[Call], None], timeout_s: float | None) -> Any:
     """Put the call into the server's mailbox and wait for its answer, whichever way it ends."""
     _check_timeout(timeout_s)
     call.admit(server.requests)
-    server.mailbox.post(call)
+    post(call)
     if timeout_s is not None:
         server.runtime.timers.expire_after(timeout_s, call)
     try:
@@ -130,7 +131,21 @@ class BoundCast(Generic[S_contra, P]):
         post_cast(ref, Cast(self._method, args, kwargs))
 
 
-# -- stopping
+# -- system messages
+
+
+async def system_request(dest: Dest, operation: Operation, timeout_s: float | None) -> Any:
+    """Send a system message and wait for its answer; raises as a call does."""
+    me = current.get(None)
+    runtime = runtime_for(dest)
+    item = item_of(dest, runtime)
+    process = runtime.lookup(item)
+    request_ = SystemRequest(me.pid if isinstance(me, Process) else None, runtime.backend.promise(), operation)
+    if process is None:
+        return await _exchange_far(runtime, item, request_, lambda ref: SystemAsk(ref, operation), timeout_s)
+    if process is me:
+        raise CallingSelf(process.pid)
+    return await exchange(process, request_, process.mailbox.post_system, timeout_s)
 
 
 async def stop(dest: Dest, reason: Reason | None = None, timeout: float | None = None) -> None:
@@ -141,16 +156,6 @@ async def stop(dest: Dest, reason: Reason | None = None, timeout: float | None =
     `ServerExited` if it ended with another reason.
     """
     reason = Normal() if reason is None else as_reason(reason)
-    runtime = runtime_for(dest)
-    item = item_of(dest, runtime)
-    server = runtime.lookup(item)
-    me = current.get(None)
-    call = StopRequest(me.pid if isinstance(me, Process) else None, runtime.backend.promise(), reason)
-    if server is None:
-        ended = await _exchange_far(runtime, item, call, lambda ref: StopAsk(ref, reason), timeout)
-    elif server is me:
-        raise CallingSelf(server.pid)
-    else:
-        ended = await exchange(server, call, timeout)
+    ended = await system_request(dest, Terminate(reason), timeout)
     if ended != reason:
         raise ServerExited(cast(Reason, ended), str(dest))

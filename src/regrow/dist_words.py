@@ -7,9 +7,10 @@ from types import NoneType
 
 import attrs
 
+from ._pure.codec import SealsItself
 from ._pure.dist_app import Claim, Deny, Grant, Phase, Status, StopAll, Tell, Withdraw
 from ._pure.vocabulary import Kind
-from .wire import SealsItself, word
+from .wire import word
 
 
 @attrs.frozen

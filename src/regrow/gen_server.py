@@ -8,9 +8,11 @@ from typing import NoReturn
 from ._pure.child_spec import ChildSpec
 from .errors import Ignore, Ignored, StartFailed, Stop, UnknownRequest, exit_reason, short
 from .handlers import Handling, answer, finish, run_call, run_cast
-from .messages import Call, Cast, Continue, Exit, From, StopRequest, Timeout
+from .messages import Call, Cast, Continue, Exit, From, Timeout
 from .reasons import Reason, unwrapped
 from .runtime import Process, this_process
+from .system import handle_system, obey_parent
+from .system_words import SystemRequest
 
 DRAIN_MAX = 256  # messages handled in a row before the other tasks get a turn
 
@@ -140,8 +142,12 @@ class ServerRunner:
                 await finish(server.handle_continue(token))
             elif queue:
                 handled += 1
+                message = queue.popleft()
+                if type(message) is SystemRequest:
+                    await handle_system(process, message)
+                    continue
                 self.idle_s = None
-                process.last_message = message = queue.popleft()
+                process.last_message = message
                 await self._handle(process, server, message)
             else:
                 handled = 0
@@ -163,8 +169,6 @@ class ServerRunner:
 
     async def _handle(self, process: Process, server: GenServer, message: object) -> None:
         match message:
-            case StopRequest(args=(reason,)):
-                raise Stop(reason)
             case Call(method=None, args=(request,)):
                 answer(message, await finish(server.handle_call(request, message)))
             case Call(method=str(method)):
@@ -174,8 +178,7 @@ class ServerRunner:
             case Cast(method=str(method)):
                 await run_cast(process, server, message, method)
             case Exit(pid, reason) if pid == process.parent:
-                process.inherited = reason
-                raise Stop(reason)
+                obey_parent(process, reason)
             case _:
                 await finish(server.handle_info(message))
 

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 import attrs
 
-from ._pure.codec import Unreadable
+from ._pure.codec import SealsItself, Unreadable
 from ._pure.ids import Pid, Reference
 from .errors import NO_REPLY, CallError, CallTimeout, ServerExited, short
 from .reasons import Reason
@@ -158,33 +158,13 @@ class Cast:
 
 
 @attrs.frozen(eq=False)
-class Request:
+class Request(SealsItself):
     """A call on its way to another node: what the server is asked, and the alias that waits for the reply."""
 
     reference: Reference
     method: str | None
     args: tuple[Any, ...] | Unreadable
     kwargs: Mapping[str, Any]
-
-
-@attrs.frozen(eq=False)
-class StopAsk:
-    """A request to stop on its way to another node."""
-
-    reference: Reference
-    reason: Reason
-
-
-class StopRequest(Call):
-    """A system message: stop in order. Its answer is the reason that the server really ended with."""
-
-    __slots__ = ()
-
-    def __init__(self, caller: Pid | None, promise: Promise, reason: Reason) -> None:
-        super().__init__(caller, promise, "stop", (reason,), NO_KWARGS)
-
-    def server_ended(self, reason: Reason) -> None:
-        self.answer(reason)
 
 
 def describe(method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
@@ -213,7 +193,6 @@ __all__ = [
     "NodeDown",
     "NodeUp",
     "Promise",
-    "StopRequest",
     "Timeout",
     "describe",
     "result_of",

@@ -30,12 +30,12 @@ from .dist_words import KINDS
 from .errors import MandatoryNodesMissing, ProcessExited, exit_reason
 from .local_nodes import Claim, claim
 from .manifests import Manifests, read_config
-from .messages import StopRequest
 from .net_kernel import NetKernel
 from .portable import marked_in
 from .reasons import Killed, Normal, Reason, Shutdown
 from .runtime import WORD, Here, Outsider, Process, Runtime, current, here
 from .stacks import stack_of
+from .system_words import SystemRequest, Terminate
 from .transport import Carrier, TcpCarrier
 from .wire import vocabulary
 
@@ -338,7 +338,7 @@ class _Running:
         elif process.parent is not None:
             process.exit_signal(process.parent, Shutdown(), linked=False)
         else:
-            process.mailbox.post_system(StopRequest(None, self.runtime.backend.promise(), Shutdown()))
+            process.mailbox.post_system(SystemRequest(None, self.runtime.backend.promise(), Terminate(Shutdown())))
         seconds = None if isinstance(process.shutdown, str) else process.shutdown
         # In real time too: a clock that a test turns, and does not turn any more, must not hold up its end.
         with move_on_after(seconds):

@@ -20,12 +20,13 @@ from .behaviour import class_of, start_process
 from .children import Child, ChildCounts, ChildInfo, Retry
 from .errors import ChildError, Ignore, Ignored, StartError, StartFailed, Stop, UnknownRequest, exit_reason
 from .handlers import Handling, call, run_call
-from .messages import Call, Exit, Failure, StopRequest
+from .messages import Call, Exit, Failure
 from .reasons import Kill, Killed, Reason, Shutdown, unwrapped
 from .refs import ServerRef
 from .reports import RestartReport
 from .runtime import Process, this_process
 from .stacks import stacks_of
+from .system import obey_parent, serve
 
 REFUSALS = (ChildError, StartError)  # a request that meets one of these is answered with it
 
@@ -116,7 +117,7 @@ class OwnerRunner(ABC):
             return
         process.ready()
         try:
-            await self._serve()
+            await serve(process, self._handle)
         except Stop as stop:
             await self._stop_all()
             raise Stop(stop.reason) from None
@@ -148,21 +149,10 @@ class OwnerRunner(ABC):
             raise
         return process.exiting is None  # it may have ended itself in init
 
-    async def _serve(self) -> None:
-        """Handle messages until something is raised."""
-        mailbox = self._process.mailbox
-        while True:
-            while not mailbox.queue:
-                await mailbox.wait()
-            await self._handle(mailbox.queue.popleft())
-
     async def _handle(self, message: object) -> None:
         match message:
-            case StopRequest(args=(reason,)):
-                raise Stop(reason)
             case Exit(pid, reason) if pid == self._process.parent:
-                self._process.inherited = reason
-                raise Stop(reason)
+                obey_parent(self._process, reason)
             case Exit(pid):
                 await self._perhaps_child_ended(pid)
             case Retry(child, reason):

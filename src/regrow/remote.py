@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from ._pure.codec import NotPortable, Unreadable
 from ._pure.ids import Pid, Reference
 from .errors import NoProcess, ServerExited
-from .messages import Call, Down, Failure, NodeDown, NodeUp, Request, StopAsk, StopRequest
+from .messages import Call, Down, Failure, NodeDown, NodeUp, Request
 from .reasons import NoConnection, NoProc, Reason, RemoteError
 from .runtime import Process, Runtime
 from .signals import (
@@ -23,6 +23,7 @@ from .signals import (
     Unlink,
     UnlinkAck,
 )
+from .system_words import SystemAsk, SystemRequest
 from .wire import as_text
 
 
@@ -130,26 +131,30 @@ def _reply(runtime: Runtime, node: str, alias: Reference, message: object) -> No
 def _message(runtime: Runtime, node: str, sender: Pid, to: Pid | str, message: object) -> None:
     process = runtime.lookup(_item(runtime, to))
     match message:
-        case Request(reference, method, args, kwargs):
-            reply = ReplyToNode(runtime, node, reference)
-            if isinstance(args, Unreadable):
-                why = f"{runtime.node_name} cannot read the arguments: {args.why}"
-                reply.set_result(Failure(RemoteError("NotPortable", why)))
-                return
-            call = Call(sender, reply, method, args, kwargs)
+        case Request(reference, method, tuple(args), kwargs):
+            _ask(process, to, Call(sender, ReplyToNode(runtime, node, reference), method, args, kwargs))
+        case Request(reference, _, Unreadable(why)) | SystemAsk(reference, Unreadable(why)):
+            error = RemoteError("NotPortable", f"{runtime.node_name} cannot read the arguments: {why}")
+            ReplyToNode(runtime, node, reference).set_result(Failure(error))
         case Unreadable(why):
             runtime.reports.warning(f"a message from {node} was dropped, this node cannot read it: {why}")
-            return
-        case StopAsk(reference, reason):
-            call = StopRequest(sender, ReplyToNode(runtime, node, reference), reason)
+        case SystemAsk(reference, operation) if not isinstance(operation, Unreadable):
+            _ask(process, to, SystemRequest(sender, ReplyToNode(runtime, node, reference), operation))
+        case _ if process is not None:
+            process.mailbox.post(message)
         case _:
-            if process is not None:
-                process.mailbox.post(message)
-            return
+            pass  # sent to nobody
+
+
+def _ask(process: Process | None, to: Pid | str, call: Call) -> None:
+    """A request arrives, perhaps too late."""
     if process is None:
         call.promise.set_result(Failure(NoProcess(to)))
+        return
+    call.admit(process.requests)
+    if isinstance(call, SystemRequest):
+        process.mailbox.post_system(call)
     else:
-        call.admit(process.requests)
         process.mailbox.post(call)
 
 

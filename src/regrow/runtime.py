@@ -23,13 +23,14 @@ from ._pure.ids import Pid, Reference
 from .clock import Clock
 from .errors import NotAProcess, NotInNode, StartError, StartFailed, exit_reason
 from .mailbox import Mailbox
-from .messages import Call, Down, Exit, Failure, From, Promise, Request, StopAsk, settle
+from .messages import Call, Down, Exit, Failure, From, Promise, Request, settle
 from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, is_quiet
 from .registry import Registry
 from .relations import Relations
 from .reports import CrashReport, Reports
 from .signals import Item, Link, Monitor, Route, Send, SendDown, SendExit, Signal, Unlink
 from .stacks import stack_of
+from .system_words import SystemAsk
 from .timers import Timer, Timers
 
 WORD = 2**32  # ids are made of unsigned 32-bit numbers
@@ -67,6 +68,7 @@ class Process(Relations):
         "start_error",
         "started",
         "started_at",
+        "suspended",
         "waiters",
     )
 
@@ -90,6 +92,7 @@ class Process(Relations):
         self.runner: object = None  # what runs those callbacks
         self.shutdown: ShutdownTime = "brutal_kill"  # what it gets to stop when its node does
         self.last_message: object = None  # what it handled as it crashed
+        self.suspended = False  # it handles system messages alone
         self.started: Promise | None = None  # its starter waits for this
         self.start_error: StartError | None = None
         self.started_at = time.time()
@@ -382,7 +385,7 @@ class Runtime:
                 process = self.processes.get(sender)
                 if process is not None:
                     process.unlinking.pop(to, None)  # there is nobody to acknowledge it
-            case Send(_, _, Request(reference) | StopAsk(reference)):
+            case Send(_, _, Request(reference) | SystemAsk(reference)):
                 call = self.aliases.get(reference)
                 if call is not None:
                     call.server_ended(NoConnection())

@@ -13,11 +13,11 @@ from typing import Any, TypeAlias, cast
 
 import attrs
 
-from ._pure.codec import Codec, Kind, NotPortable, Sealed, Unreadable, Vocabulary
+from ._pure.codec import Codec, Kind, NotPortable, Sealed, SealsItself, Unreadable, Vocabulary
 from ._pure.config import is_node_name
 from ._pure.ids import Pid, Reference
 from .errors import NoProcess, ServerExited
-from .messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, StopAsk, Timeout
+from .messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout
 from .portable import Marked
 from .reasons import (
     Crash,
@@ -34,6 +34,7 @@ from .reasons import (
 from .refs import Behaviour, Name, ServerRef
 from .runtime import Runtime
 from .signals import Demonitor, Link, Monitor, Send, SendDown, SendExit, Signal, Unlink, UnlinkAck
+from .system_words import Resume, Suspend, SystemAsk, Terminate
 
 
 @attrs.frozen
@@ -49,10 +50,6 @@ class Tell:
 
     service: str
     message: object
-
-
-class SealsItself:
-    """A word that seals what is the user's own in it, so that the rest arrives whatever that is."""
 
 
 Word: TypeAlias = Signal | Mesh | Tell
@@ -178,7 +175,7 @@ def _are(parts: tuple[object, ...], types: tuple[Any, ...]) -> bool:
 def _sealed(part: object) -> object:
     """Nothing can be unknown in what is plain; and some words have a seal of their own, as a request has."""
     plain = part is None or isinstance(part, str | int | float)
-    return part if plain or isinstance(part, Request | SealsItself) else Sealed(part)
+    return part if plain or isinstance(part, SealsItself) else Sealed(part)
 
 
 def _is_pid(pid: Pid) -> bool:
@@ -244,6 +241,7 @@ def _failure(what: str, part: object) -> Failure:
 _NUMBERS = (int, int, int)
 _TEXT_OR_NONE = (str, NoneType)
 _ITEM = (Pid, tuple)
+_OPERATIONS = (Terminate, Suspend, Resume)
 
 _WORDS: tuple[Kind, ...] = (
     word(Pid, str, *_NUMBERS, valid=_is_pid),
@@ -288,7 +286,9 @@ _WORDS: tuple[Kind, ...] = (
         seal=2,
         valid=_has_keywords,
     ),
-    word(StopAsk, Reference, Reason),
+    word(SystemAsk, Reference, (*_OPERATIONS, Unreadable), seal=1),
+    word(Terminate, Reason),
+    *(word(operation) for operation in (Suspend, Resume)),
     _kind(
         Cast,
         ("method", "args", "kwargs"),

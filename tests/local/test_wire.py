@@ -20,7 +20,7 @@ import regrow
 from regrow import GenServer, Name, Node, NotPortable, Pid, Reference, ServerRef, gen_call, receive, register, send
 from regrow._pure.codec import FRAME_BYTES_MAX, BadFrame, Codec, Unreadable
 from regrow.errors import NoProcess, ServerExited
-from regrow.messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, StopAsk, Timeout
+from regrow.messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout
 from regrow.portable import Marked, marked_in
 from regrow.reasons import (
     Crash,
@@ -37,6 +37,7 @@ from regrow.reasons import (
 from regrow.refs import Behaviour
 from regrow.runtime import Runtime
 from regrow.signals import Demonitor, Link, Monitor, Send, SendDown, SendExit, Unlink, UnlinkAck
+from regrow.system_words import SystemAsk, Terminate
 from regrow.testing import MemoryNetwork
 from regrow.wire import TEXT_MAX, Mesh, Tell, encode_signal, origin_of, vocabulary
 from tests.local import portable_kit as kit
@@ -112,8 +113,8 @@ def test_a_call_and_a_cast_arrive_with_their_arguments(method: str | None) -> No
 
 def test_a_request_to_stop_arrives_with_its_reason() -> None:
     """And with whom to answer."""
-    found = there_and_back(Send(PID, OTHER, StopAsk(REF, Shutdown(("why", 1))))).message
-    assert (found.reference, found.reason) == (REF, Shutdown(("why", 1)))
+    found = there_and_back(Send(PID, OTHER, SystemAsk(REF, Terminate(Shutdown(("why", 1)))))).message
+    assert (found.reference, found.operation) == (REF, Terminate(Shutdown(("why", 1))))
 
 
 def test_failures_arrive_as_what_the_caller_may_catch() -> None:

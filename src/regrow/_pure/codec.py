@@ -44,7 +44,7 @@ from .lowering import (
     Lowering,
     Means,
 )
-from .vocabulary import BadFrame, Kind, NotPortable, Sealed, Unreadable, Vocabulary
+from .vocabulary import BadFrame, Kind, NotPortable, Sealed, SealsItself, Unreadable, Vocabulary
 
 __all__ = [
     "CONTAINER_ITEMS",
@@ -61,6 +61,7 @@ __all__ = [
     "Kind",
     "NotPortable",
     "Sealed",
+    "SealsItself",
     "Unreadable",
     "Vocabulary",
 ]

@@ -41,6 +41,12 @@ class Sealed:
     content: object
 
 
+class SealsItself:
+    """A term that seals what is the user's own in it, so that the rest arrives whatever that is."""
+
+    __slots__ = ()
+
+
 @attrs.frozen
 class Unreadable:
     """What arrives in place of a sealed part that this node can't read, a kind it does not know for example."""
