@@ -17,6 +17,14 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _meets_no_strangers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """On this machine there may be nodes of the same names: the developer's own, or those of another run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REGROW_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _leaves_nothing(request: pytest.FixtureRequest) -> None:
     """No task, process, name, timer, descriptor or thread outlives the test that made it."""
