@@ -24,6 +24,7 @@ from .behaviour import start_monitor as start_monitor
 from .calls import gen_call as gen_call
 from .calls import gen_cast as gen_cast
 from .calls import stop as stop
+from .calls import time_left as time_left
 from .children import ChildCounts as ChildCounts
 from .children import ChildInfo as ChildInfo
 from .cookie import CookieError as CookieError
@@ -43,6 +44,7 @@ from .errors import Ignored as Ignored
 from .errors import MandatoryNodesMissing as MandatoryNodesMissing
 from .errors import NameTaken as NameTaken
 from .errors import NoProcess as NoProcess
+from .errors import NoRequest as NoRequest
 from .errors import NotAProcess as NotAProcess
 from .errors import NotInNode as NotInNode
 from .errors import ProcessExited as ProcessExited
@@ -54,6 +56,7 @@ from .errors import Stop as Stop
 from .errors import UnknownRequest as UnknownRequest
 from .gen_server import GenServer as GenServer
 from .gen_server import reply as reply
+from .gen_server import this_request as this_request
 from .handlers import Deferred as Deferred
 from .handlers import call as call
 from .handlers import cast as cast
@@ -145,6 +148,7 @@ __all__ = [
     "NoConnection",
     "NoProc",
     "NoProcess",
+    "NoRequest",
     "Node",
     "NodeDown",
     "NodeNameTaken",
@@ -208,6 +212,8 @@ __all__ = [
     "start_monitor",
     "stop",
     "sys",
+    "this_request",
+    "time_left",
     "trap_exit",
     "unlink",
     "unregister",

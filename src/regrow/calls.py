@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from ._pure.ids import Pid, Reference
-from .errors import CallingSelf, NoProcess, ServerExited
-from .messages import NO_KWARGS, Call, Cast, Request, result_of
+from .errors import CallingSelf, CallTimeout, NoProcess, ServerExited
+from .messages import NO_KWARGS, Call, Cast, Request, describe, result_of
 from .reasons import Normal, Reason, as_reason
 from .refs import Behaviour, Dest, Name, ServerRef, item_of, runtime_for
 from .runtime import Process, Runtime, current
@@ -32,7 +33,10 @@ async def request(
     caller = me.pid if isinstance(me, Process) else None
     call = Call(caller, runtime.backend.promise(), method, args, kwargs)
     if server is None:
-        return await _exchange_far(runtime, item, call, lambda ref: Request(ref, method, args, kwargs), timeout_s)
+        left_s = None if timeout_s is None else float(timeout_s)
+        return await _exchange_far(
+            runtime, item, call, lambda ref: Request(ref, method, args, kwargs, left_s), timeout_s
+        )
     if server is me:
         raise CallingSelf(server.pid)
     return await exchange(server, call, server.mailbox.post, timeout_s)
@@ -100,6 +104,17 @@ def post_cast(dest: Dest, envelope: Cast) -> None:
     runtime.send(sender, item_of(dest, runtime), envelope)
 
 
+def time_left() -> float | None:
+    """Seconds until the caller of the request in hand gives up, 0.0 if that is past: a timeout for calls of one's own.
+
+    `None` if it waits for ever, or if no request is in hand.
+    """
+    me = current.get(None)
+    if not isinstance(me, Process) or not isinstance(me.last_message, Call) or math.isinf(me.last_message.deadline):
+        return None
+    return max(0.0, me.last_message.deadline - me.runtime.clock.now())
+
+
 class BoundCall(Generic[S_contra, P, R]):
     """A `@call` handler seen from outside: called with a reference and the handler's arguments."""
 
@@ -116,7 +131,28 @@ class BoundCall(Generic[S_contra, P, R]):
 
     def with_timeout(self, seconds: float | None) -> BoundCall[S_contra, P, R]:
         """The same call with another time to wait for the reply; `None` waits for ever."""
-        return BoundCall(self._method, seconds, self.__doc__)
+        return type(self)(self._method, seconds, self.__doc__)
+
+    def within_deadline(self) -> BoundCall[S_contra, P, R]:
+        """The same call, which besides waits no longer than the caller of the request in hand does.
+
+        Where that caller's time is up, nothing is sent and `CallTimeout` is raised. Where no request is in hand, or
+        its caller waits for ever, this is the call as it was.
+        """
+        return CallWithinDeadline(self._method, self._timeout_s, self.__doc__)
+
+
+class CallWithinDeadline(BoundCall[S_contra, P, R]):
+    """A call by a server that has something left of its own caller's time, and no more."""
+
+    def __call__(
+        self, ref: ServerRef[S_contra] | Name[S_contra], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Coroutine[Any, Any, R]:
+        left_s = time_left()
+        if left_s == 0.0:
+            raise CallTimeout(describe(self._method, args, kwargs), left_s)
+        timeout_s = min((each for each in (self._timeout_s, left_s) if each is not None), default=None)
+        return request(ref, self._method, args, kwargs, timeout_s)
 
 
 class BoundCast(Generic[S_contra, P]):

@@ -191,6 +191,13 @@ class NotAProcess(RuntimeError):
         super().__init__(f"{verb} works only inside a process: use `async with Node()`, spawn, or a server's callback")
 
 
+class NoRequest(RuntimeError):
+    """`this_request` works only while a call is being handled, and none is."""
+
+    def __init__(self) -> None:
+        super().__init__("no call is being handled here")
+
+
 class NotInNode(RuntimeError):
     """No node is current here: neither inside a process nor inside `with node.current()`."""
 

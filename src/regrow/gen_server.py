@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NoReturn
+from typing import ClassVar, NoReturn
 
 from ._pure.child_spec import ChildSpec
-from .errors import Ignore, Ignored, StartFailed, Stop, UnknownRequest, exit_reason, short
+from .errors import Ignore, Ignored, NoRequest, StartFailed, Stop, UnknownRequest, exit_reason, short
 from .handlers import Handling, answer, finish, run_call, run_cast
 from .messages import Call, Cast, Continue, Exit, From, Timeout
 from .reasons import Reason, unwrapped
@@ -23,6 +23,9 @@ class GenServer(Handling):
     One message is handled at a time, in the order they came. A restart builds a new object. Every callback
     may be a plain `def` as well as `async def`. Subclasses need not call `super().__init__()`.
     """
+
+    drop_expired: ClassVar[bool] = False
+    """Whether a call whose caller has given up is dropped when its turn comes, rather than handled for nobody."""
 
     @classmethod
     def runner(cls, spec: ChildSpec) -> ServerRunner:
@@ -71,6 +74,17 @@ def reply(from_: From, value: object) -> None:
     The first answer counts; one that nobody waits for any more vanishes.
     """
     from_.answer(value)
+
+
+def this_request() -> From:
+    """The call that the server has in hand, as `handle_call` gets it: for `.caller`, `.expired`, and `reply`.
+
+    Raises `NoRequest` where none is.
+    """
+    in_hand = this_process("this_request").last_message
+    if not isinstance(in_hand, Call):
+        raise NoRequest
+    return in_hand
 
 
 def _runner_of(verb: str) -> ServerRunner:
@@ -170,9 +184,11 @@ class ServerRunner:
     async def _handle(self, process: Process, server: GenServer, message: object) -> None:
         match message:
             case Call(method=None, args=(request,)):
-                answer(message, await finish(server.handle_call(request, message)))
+                if not (server.drop_expired and message.expired):
+                    answer(message, await finish(server.handle_call(request, message)))
             case Call(method=str(method)):
-                await run_call(server, message, method)
+                if not (server.drop_expired and message.expired):
+                    await run_call(server, message, method)
             case Cast(method=None, args=(request,)):
                 await finish(server.handle_cast(request))
             case Cast(method=str(method)):

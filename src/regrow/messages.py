@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping
 from typing import Any, Final, Protocol
 
@@ -86,7 +87,7 @@ class From:
     __slots__ = ("_open", "caller")
 
     def __init__(self, caller: Pid | None) -> None:
-        self.caller: Final = caller
+        self.caller = caller
         self._open: dict[From, None] | None = None
 
     def admit(self, open_requests: dict[From, None]) -> None:
@@ -98,6 +99,11 @@ class From:
     def is_open(self) -> bool:
         """Whether the caller still waits for an answer."""
         return self._open is not None
+
+    @property
+    def expired(self) -> bool:
+        """Whether an answer would reach nobody: the caller's time is up, it gave up or is gone, or it was answered."""
+        return self._open is None
 
     def withdraw(self) -> bool:
         """The caller gave up or was answered; whether the request was still open."""
@@ -120,12 +126,14 @@ class From:
 class Call(From):
     """A request that wants a reply. `method` is None in the OTP form, whose request is then `args[0]`."""
 
-    __slots__ = ("args", "kwargs", "method", "promise")
+    __slots__ = ("args", "deadline", "kwargs", "method", "promise")
 
     def __init__(
         self, caller: Pid | None, promise: Promise, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
-        super().__init__(caller)
+        self.caller = caller  # not by way of `super`: every call comes through here
+        self._open = None
+        self.deadline = math.inf  # when its caller's time is up, on the clock of the server's node
         self.promise: Final = promise
         self.method: Final = method
         self.args: Final = args
@@ -159,12 +167,16 @@ class Cast:
 
 @attrs.frozen(eq=False)
 class Request(SealsItself):
-    """A call on its way to another node: what the server is asked, and the alias that waits for the reply."""
+    """A call on its way to another node: what the server is asked, and the alias that waits for the reply.
+
+    Clocks differ, so what travels of the caller's deadline is the time that is left, in seconds.
+    """
 
     reference: Reference
     method: str | None
     args: tuple[Any, ...] | Unreadable
     kwargs: Mapping[str, Any]
+    time_left_s: float | None = None
 
 
 def describe(method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

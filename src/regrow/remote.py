@@ -67,6 +67,15 @@ class ReplyToNode:
         raise TypeError("who awaits this reply is on another node")
 
 
+class CallFromNode(Call):
+    """A call by a process of another node. That its time is up it knows by itself: here it is forgotten, no more."""
+
+    __slots__ = ()
+
+    def expire(self, timeout_s: float) -> None:
+        self.withdraw()
+
+
 def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
     """Carry out what a process of another node does to one of this node. Never waits, never raises."""
     match signal:
@@ -131,8 +140,11 @@ def _reply(runtime: Runtime, node: str, alias: Reference, message: object) -> No
 def _message(runtime: Runtime, node: str, sender: Pid, to: Pid | str, message: object) -> None:
     process = runtime.lookup(_item(runtime, to))
     match message:
-        case Request(reference, method, tuple(args), kwargs):
-            _ask(process, to, Call(sender, ReplyToNode(runtime, node, reference), method, args, kwargs))
+        case Request(reference, method, tuple(args), kwargs, time_left_s):
+            call = CallFromNode(sender, ReplyToNode(runtime, node, reference), method, args, kwargs)
+            if time_left_s is not None:
+                runtime.timers.expire_after(time_left_s, call)
+            _ask(process, to, call)
         case Request(reference, _, Unreadable(why)) | SystemAsk(reference, Unreadable(why)):
             error = RemoteError("NotPortable", f"{runtime.node_name} cannot read the arguments: {why}")
             ReplyToNode(runtime, node, reference).set_result(Failure(error))

@@ -52,7 +52,7 @@ class Timers:
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
         self._active = 0
-        self._deadlines: dict[float, deque[tuple[float, Call]]] = {}
+        self._deadlines: dict[float, deque[Call]] = {}
         self._added_since_sweep = 0
         self._sleeping_until = -math.inf  # never nudged before the ticker runs
         self._sleep: anyio.CancelScope | None = None
@@ -70,11 +70,11 @@ class Timers:
 
     def expire_after(self, seconds: float, call: Call) -> None:
         """Tell the call when its time is up, unless it was answered by then."""
-        when = self.clock.now() + seconds
+        when = call.deadline = self.clock.now() + seconds
         queue = self._deadlines.get(seconds)
         if queue is None:
             queue = self._deadlines[seconds] = deque()
-        queue.append((when, call))
+        queue.append(call)
         self._added_since_sweep += 1
         if self._added_since_sweep >= SWEEP_EVERY:
             self._sweep()
@@ -114,8 +114,8 @@ class Timers:
                 self._active -= 1
                 callback()
         for seconds, queue in list(self._deadlines.items()):
-            while queue and queue[0][0] <= now:
-                queue.popleft()[1].expire(seconds)
+            while queue and queue[0].deadline <= now:
+                queue.popleft().expire(seconds)
             if not queue:
                 del self._deadlines[seconds]
         # Answered calls that are not due stay: the ticker sleeps until their deadline, and so need not be woken
@@ -125,10 +125,10 @@ class Timers:
         """Drop answered calls; one that waits long at the head must not keep all those behind it."""
         self._added_since_sweep = 0
         for seconds, queue in list(self._deadlines.items()):
-            while queue and not queue[0][1].is_open:
+            while queue and not queue[0].is_open:
                 queue.popleft()
             if len(queue) > 4 * SWEEP_EVERY:
-                queue = self._deadlines[seconds] = deque(entry for entry in queue if entry[1].is_open)
+                queue = self._deadlines[seconds] = deque(call for call in queue if call.is_open)
             if not queue:
                 del self._deadlines[seconds]
 
@@ -136,4 +136,4 @@ class Timers:
         while self._heap and not self._heap[0][2].active:
             heapq.heappop(self._heap)
         timer_at = self._heap[0][0] if self._heap else math.inf
-        return min([timer_at, *(queue[0][0] for queue in self._deadlines.values())])
+        return min([timer_at, *(queue[0].deadline for queue in self._deadlines.values())])

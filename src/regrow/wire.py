@@ -206,14 +206,18 @@ def _are_keywords(found: object) -> bool:
     return isinstance(found, dict) and all(isinstance(key, str) for key in cast("dict[object, Any]", found))
 
 
-def _request(reference: Reference, method: str | None, arguments: object) -> Request:
+def _is_request(asked: Request) -> bool:
+    return _has_keywords(asked) and (asked.time_left_s is None or asked.time_left_s >= 0)
+
+
+def _request(reference: Reference, method: str | None, arguments: object, time_left_s: float | None) -> Request:
     """The arguments, then the keywords; what can't be read stands in place of the arguments."""
     if isinstance(arguments, Unreadable):
-        return Request(reference, method, arguments, {})
+        return Request(reference, method, arguments, {}, time_left_s)
     *args, keywords = cast("list[Any]", arguments)
     if not _are_keywords(keywords):
         raise TypeError("without keywords")
-    return Request(reference, method, tuple(args), keywords)
+    return Request(reference, method, tuple(args), keywords, time_left_s)
 
 
 def _parts_of_failure(failure: Failure) -> tuple[str, object]:
@@ -279,12 +283,12 @@ _WORDS: tuple[Kind, ...] = (
     word(SendDown, Reference, Pid, _ITEM, Reason, valid=_has_item),
     _kind(
         Request,
-        ("reference", "method", "arguments"),
-        lambda request: (request.reference, request.method, [*request.args, dict(request.kwargs)]),
+        ("reference", "method", "arguments", "time_left_s"),
+        lambda asked: (asked.reference, asked.method, [*asked.args, dict(asked.kwargs)], asked.time_left_s),
         _request,
-        (Reference, _TEXT_OR_NONE, (list, Unreadable)),
+        (Reference, _TEXT_OR_NONE, (list, Unreadable), (float, NoneType)),
         seal=2,
-        valid=_has_keywords,
+        valid=_is_request,
     ),
     word(SystemAsk, Reference, (*_OPERATIONS, Unreadable), seal=1),
     word(Terminate, Reason),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
@@ -211,6 +212,8 @@ WRONG = [
     NodeUp(cast(str, None)),
     Crash(cast(BaseException, "ValueError")),
     Request(REF, "add", (1,), cast(Any, {1: 2})),
+    Request(REF, "add", (1,), {}, -1.0),
+    Request(REF, "add", (1,), {}, math.nan),
     Cast("add", (1,), cast(Any, {1: 2})),
     Cast("add", cast(Any, [1]), {}),
     Link(PID, cast(Pid, "name")),
@@ -225,7 +228,7 @@ def forged(word: Any) -> bytes:
     """The word as a node would send it that does not check: plain values stand for themselves."""
     kind = type(word)
     parts = (
-        (word.reference, word.method, [*word.args, word.kwargs])
+        (word.reference, word.method, [*word.args, word.kwargs], word.time_left_s)
         if kind is Request
         else (word.node, word.creation, *word.words)
         if kind is Reference

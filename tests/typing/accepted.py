@@ -26,6 +26,7 @@ from regrow import (
     call,
     cast,
     child,
+    gen_call,
     monitor,
     receive,
     self_pid,
@@ -35,6 +36,8 @@ from regrow import (
     start,
     start_link,
     start_monitor,
+    this_request,
+    time_left,
     whereis,
 )
 
@@ -159,6 +162,10 @@ async def servers() -> None:
     assert_type(await Counter.add.with_timeout(0.5)(ref, 3), int)
     assert_type(await Counter.add.with_timeout(None)(ref, n=3), int)
     assert_type(await Counter.add(Name("counter", Counter).at("b@localhost"), 3), int)
+    assert_type(await Counter.add.within_deadline()(ref, 3), int)
+    assert_type(await Counter.add.with_timeout(2.0).within_deadline()(Name("counter", Counter), 3), int)
+    await gen_call(ref, "hello", timeout=time_left())
+    assert_type(this_request().expired, bool)
     Counter.reset(ref)
     Counter.preset(ref, 3)
     assert_type(await Counter.slow(ref, 3), str)

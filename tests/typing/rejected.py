@@ -45,3 +45,7 @@ def wrong_deferred() -> None:
 
 def wrong_spawn() -> None:
     spawn(worker, 1, "a")  # 20 wrong arguments of a process
+
+
+async def wrong_calls(ref: ServerRef[Counter]) -> None:
+    await Counter.add.within_deadline()(ref, "3")  # 21 wrong argument within a deadline
