@@ -37,7 +37,7 @@ FLOORS = [
     "supervisor",
     "dynamic_supervisor",
     "application_master",
-    "manifests",
+    "environments manifests",
     "application_controller",
     "runtime_directory",
     "local_nodes",

@@ -10,7 +10,6 @@ from ._pure.child_spec import Restart
 from ._pure.manifest import Manifest
 from .application_controller import ApplicationController
 from .application_master import StartType
-from .dist_ac import DistributionController
 from .errors import ApplicationError
 from .node import current_node
 from .reasons import Custom
@@ -94,7 +93,7 @@ def get_env(app: str, key: str, default: object = None) -> Any:
 
     What the manifest says yields to the node's configuration, that to the command line, that to `set_env`.
     """
-    return _controller().get_env(app, key, default)
+    return _controller().environments.get(app, key, default)
 
 
 def set_env(app: str, key: str, value: object, persistent: bool = False) -> None:
@@ -103,12 +102,12 @@ def set_env(app: str, key: str, value: object, persistent: bool = False) -> None
     Loading overwrites what was set before and is not persistent, where the manifest has a value of its own.
     Raises `TypeError` for names that are no names.
     """
-    _controller().set_env(app, key, value, persistent=persistent)
+    _controller().environments.set(app, key, value, persistent=persistent)
 
 
 def unset_env(app: str, key: str, persistent: bool = False) -> None:
     """Remove a value from an application's environment; a persistent one only comes back if it is not told to go."""
-    _controller().unset_env(app, key, persistent=persistent)
+    _controller().environments.unset(app, key, persistent=persistent)
 
 
 def get_key(app: str, key: str) -> Any:
@@ -130,19 +129,17 @@ async def takeover(name: str) -> None:
     The node it runs on stops it first, unless the configuration says `overlap`. Raises `ApplicationError` if it
     was not started here, runs nowhere, or runs here already; or why it could not be started here.
     """
-    await _distribution(name).takeover(name)
-
-
-async def permit(name: str, flag: bool) -> None:
-    """Say whether a distributed application may run on this node, from now on.
-
-    Where it may not run any more it is moved to the next node that may have it. Raises `ApplicationError`.
-    """
-    await _distribution(name).permit(name, flag)
-
-
-def _distribution(name: str) -> DistributionController:
     distribution = current_node().distribution
     if distribution is None:
         raise ApplicationError(name, Custom("not_running_distributed"))
-    return distribution
+    await distribution.takeover(name)
+
+
+async def permit(name: str, flag: bool) -> None:
+    """Say whether an application may run on this node, from now on; returns once that is so.
+
+    Where a distributed one may not run any more it is moved to the next node that may have it. One that is not
+    distributed stops, and stands by until it may run again; started meanwhile, it stands by from the first. Unloading
+    it forgets what was said. Raises `ApplicationError`: `not_loaded`, or why it does not start where it may now.
+    """
+    await _controller().permit(name, flag)

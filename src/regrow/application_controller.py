@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import enum
 import importlib
-from collections.abc import Mapping
+from contextlib import suppress
 from typing import Protocol
 
 import attrs
 
-from ._pure.checks import is_text
 from ._pure.child_spec import Restart
 from ._pure.manifest import Manifest
 from ._pure.start_order import OrderError, start_order
@@ -27,6 +26,7 @@ from .application_master import (
     StopOrder,
     time_limit,
 )
+from .environments import Environments
 from .errors import ApplicationError
 from .manifests import Manifests
 from .messages import Failure, Promise, result_of
@@ -57,7 +57,6 @@ class LoadedApplication:
     """One application that the node knows, and where it is."""
 
     manifest: Manifest
-    env: dict[str, object]
     phase: Phase = Phase.LOADED
     restart: Restart = Restart.TEMPORARY
     start_type: StartType | None = None
@@ -65,7 +64,9 @@ class LoadedApplication:
     master: Process | None = None
     runs_at: str | None = None
     started: bool = False
-    """Somebody started it, and nobody stopped it: it runs somewhere, or has ended by itself."""
+    """Somebody started it, and nobody stopped it: it runs somewhere, may not run, or has ended by itself."""
+    permitted: bool = True
+    """Whether it may run here, where that is this node's alone to say."""
     reason: Reason | None = None
     """Why it does not run: it could not be started, or has ended by itself."""
     starters: list[Promise] = attrs.field(factory=list[Promise])
@@ -110,24 +111,24 @@ class Distribution(Protocol):
         """Whether it was tried on this node in vain, so that only a new start lets it run here again."""
         ...
 
+    async def permit(self, name: str, flag: bool) -> None:
+        """Somebody here says whether it may run here; returns once that is so."""
+        ...
+
 
 class ApplicationController:
     """The applications of one node."""
 
-    def __init__(
-        self, runtime: Runtime, manifests: Manifests, environments: Mapping[str, Mapping[str, object]]
-    ) -> None:
+    def __init__(self, runtime: Runtime, manifests: Manifests, environments: Environments) -> None:
         self._runtime = runtime
         self._manifests = manifests
-        self._environments = environments  # from the node's configuration, by application
-        self._early: dict[str, dict[str, object]] = {}  # set before the application was loaded
-        self._persistent: dict[str, dict[str, object]] = {}
         self._closing = False  # the node stops: nothing is started any more
+        self.environments = environments
         self.loaded: dict[str, LoadedApplication] = {}
         self.running: dict[str, LoadedApplication] = {}  # those that run here, in start order
         self.distribution: Distribution | None = None
 
-    # -- loading and environment
+    # -- loading
 
     def load(self, name: str) -> None:
         """Make an application known, with those it includes."""
@@ -141,33 +142,16 @@ class ApplicationController:
         if application.phase is not Phase.LOADED:
             raise ApplicationError(name, Custom("running"))
         del self.loaded[name]
+        self.environments.unload(name)
         for included in application.manifest.included_applications:
             if included in self.loaded and self.loaded[included].phase is Phase.LOADED:
                 self.unload(included)
 
-    def get_env(self, name: str, key: str, default: object = None) -> object:
-        application = self.loaded.get(name)
-        return (self._early.get(name, {}) if application is None else application.env).get(key, default)
-
-    def set_env(self, name: str, key: str, value: object, *, persistent: bool) -> None:
-        for what, word in ((name, "application"), (key, "key")):
-            if not is_text(what):
-                raise TypeError(f"environment of {name!r}, key {key!r}: the {word} must be a non-empty string")
-        if persistent:
-            self._persistent.setdefault(name, {})[key] = value
-        application = self.loaded.get(name)
-        (self._early.setdefault(name, {}) if application is None else application.env)[key] = value
-
-    def unset_env(self, name: str, key: str, *, persistent: bool) -> None:
-        application = self.loaded.get(name)
-        (self._early.get(name, {}) if application is None else application.env).pop(key, None)
-        if persistent:
-            self._persistent.get(name, {}).pop(key, None)
-
     def _load(self, name: str) -> LoadedApplication:
         if name not in self.loaded:
             for manifest in self._family(name, {}).values():
-                self.loaded[manifest.name] = LoadedApplication(manifest, self._environment(manifest))
+                self.loaded[manifest.name] = LoadedApplication(manifest)
+                self.environments.load(manifest.name, manifest.env)
         return self.loaded[name]
 
     def _family(self, name: str, found: dict[str, Manifest]) -> dict[str, Manifest]:
@@ -177,10 +161,6 @@ class ApplicationController:
             for included in found[name].included_applications:
                 self._family(included, found)
         return found
-
-    def _environment(self, manifest: Manifest) -> dict[str, object]:
-        early, configured = self._early.pop(manifest.name, {}), self._environments.get(manifest.name, {})
-        return {**early, **manifest.env, **configured, **self._persistent.get(manifest.name, {})}
 
     def _known(self, name: str) -> LoadedApplication:
         if name not in self.loaded:
@@ -200,12 +180,16 @@ class ApplicationController:
             application = self._load(name)
         if application.phase is not Phase.STARTING:
             self._begin(application, restart)
-        promise = self._runtime.backend.promise()
+        await self._started(application)
+
+    async def _started(self, application: LoadedApplication) -> None:
+        """Wait until a start is done. Raises `ApplicationError` if it fails."""
         if application.phase is Phase.STARTING:
+            promise = self._runtime.backend.promise()
             application.starters.append(promise)
             result_of(await promise)
         elif application.phase is Phase.LOADED and application.reason is not None:
-            raise ApplicationError(name, application.reason)  # it was clear at once that it can't be
+            raise ApplicationError(application.name, application.reason)  # it was clear at once that it can't be
 
     async def ensure_all_started(self, name: str, restart: Restart) -> list[str]:
         """Start an application and, before it, all it needs; those started here, in order. All or nothing."""
@@ -249,10 +233,12 @@ class ApplicationController:
         self._check_dependencies(application.manifest)
         application.phase, application.restart = Phase.STARTING, restart
         application.started, application.reason = False, None
-        if distribution is None:
+        if distribution is not None:
+            distribution.start_wanted(application.name)
+        elif application.permitted:
             self.run_here(application.name, NormalStart())
         else:
-            distribution.start_wanted(application.name)
+            self.runs_elsewhere(application.name, None)
 
     def _check_dependencies(self, manifest: Manifest) -> None:
         for needed in manifest.applications:
@@ -335,9 +321,39 @@ class ApplicationController:
         distribution = self._distributed(name)
         if distribution is not None:
             distribution.stop_wanted(name)
-        elif application.phase is Phase.RUNNING:
-            self.stop_here(name)
+        else:
+            self._stop_wanted(application)
         await self.gone_from_here(application)
+
+    def _stop_wanted(self, application: LoadedApplication) -> None:
+        """Nobody wants it any more, and where it runs is this node's alone to say."""
+        application.started = False
+        if application.phase is Phase.RUNNING:
+            self.stop_here(application.name)
+        elif application.phase is Phase.STANDBY:
+            self._gone(application, None)
+
+    async def permit(self, name: str, flag: bool) -> None:
+        """Say whether it may run on this node; returns once that is so.
+
+        One that was started here and may not run stands by. Raises `ApplicationError`, also if it may run now but
+        does not start.
+        """
+        distribution = self._distributed(name)
+        if distribution is not None:
+            await distribution.permit(name, flag)
+            return
+        application = self._known(name)
+        application.permitted = flag
+        with suppress(ApplicationError):  # that is for whoever started it
+            await self._started(application)
+        if application.phase is Phase.RUNNING and not application.permitted:
+            self.stop_here(name)
+        if application.phase is Phase.STOPPING:
+            await self.gone_from_here(application)
+        if application.phase is Phase.STANDBY and flag and application.permitted:  # nobody has said otherwise since
+            self.run_if_possible(name, NormalStart())
+            await self._started(application)
 
     async def gone_from_here(self, application: LoadedApplication) -> None:
         """Wait until a stop that was ordered is done."""
@@ -368,8 +384,7 @@ class ApplicationController:
         with time_limit(self._runtime.timers, timeout_s):
             while self.running:
                 newest = next(reversed(self.running.values()))
-                if newest.phase is Phase.RUNNING:
-                    self.stop_here(newest.name)
+                self._stop_wanted(newest)
                 await self.gone_from_here(newest)
         late = list(reversed(self.running.values()))
         for application in late:
@@ -417,12 +432,14 @@ class ApplicationController:
     def _gone(self, application: LoadedApplication, handoff: object) -> None:
         """The order to stop was carried out."""
         self._forget_instance(application)
-        application.started = False
         distribution = self._distributed(application.name)
         if distribution is not None:
+            application.started = False
             distribution.stopped_here(application.name, handoff)
-        else:
-            _settle_all(application.stoppers, None)
+            return
+        if application.started:  # it is wanted, and only not permitted
+            self.runs_elsewhere(application.name, None)
+        _settle_all(application.stoppers, None)
 
     def _forget_instance(self, application: LoadedApplication) -> None:
         self.running.pop(application.name, None)

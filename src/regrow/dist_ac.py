@@ -234,9 +234,7 @@ class DistributionController:
         result_of(await promise)
 
     async def permit(self, name: str, flag: bool) -> None:
-        """Say whether it may run here; returns once it does not run where it may not. Raises `ApplicationError`."""
-        if name not in self.shared:
-            raise ApplicationError(name, Custom("not_distributed"))
+        """Say whether it may run here; returns once it does not run where it may not."""
         self._feed(self.shared[name], Permit(flag))
         if not flag:
             await self._controller.moved_away(name)

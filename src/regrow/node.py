@@ -27,6 +27,7 @@ from .cookie import read_cookie
 from .discovery import Discovery
 from .dist_ac import DistributionController
 from .dist_words import KINDS
+from .environments import Environments
 from .errors import MandatoryNodesMissing, ProcessExited, exit_reason
 from .local_nodes import Claim, claim
 from .manifests import Manifests, read_config
@@ -169,7 +170,7 @@ class _Running:
         self.runtime = Runtime(node.name, secrets.randbelow(WORD - 1) + 1, running_backend(), node.clock, group)
         self.runtime.node = node
         self.body = self.runtime.body = self.runtime.adopt(_body_has_no_task, "node body", None, None)
-        self.applications = ApplicationController(self.runtime, node.manifests, node.config.env)
+        self.applications = ApplicationController(self.runtime, node.manifests, Environments(node.config.env))
         self.net_kernel: NetKernel | None = None
         self.distribution: DistributionController | None = None
         self.claim: Claim | None = None

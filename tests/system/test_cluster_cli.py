@@ -112,13 +112,19 @@ def test_ping_connects_or_says_that_it_cannot(machine: Machine) -> None:
         assert machine.regrow("ping", "b c", "--node", A).exit_code == 2
 
 
-def test_what_is_not_distributed_cannot_be_moved(machine: Machine) -> None:
-    """An unknown application is another matter than one that the configuration does not list."""
+def test_what_is_not_distributed_cannot_be_taken_over_but_forbidden(machine: Machine) -> None:
+    """There is nobody to take it from; an unknown application is another matter than one that is not distributed."""
     with machine.node("--start", "moods"):
+        assert machine.regrow("app", "start", "moods").exit_code == 0
+        refused = machine.regrow("app", "takeover", "moods")
+        assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
+        assert "application moods is not distributed" in refused.stderr
+        assert machine.regrow("app", "forbid", "moods") == Outcome(0, "forbidden here: moods\n", "")
+        (info,) = read(machine, "app", "list")
+        assert (info["state"], info["running_on"], info["start_type"]) == ("standby", None, None)
+        assert machine.regrow("app", "permit", "moods") == Outcome(0, "permitted here: moods\n", "")
+        assert read(machine, "app", "list")[0]["state"] == "running"
         for verb in ("takeover", "permit", "forbid"):
-            refused = machine.regrow("app", verb, "moods")
-            assert (refused.exit_code, refused.stderr.count("\n")) == (1, 1)
-            assert "application moods is not distributed" in refused.stderr
             assert machine.regrow("app", verb, "nothing").exit_code == 3
 
 

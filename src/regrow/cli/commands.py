@@ -203,8 +203,8 @@ COMMANDS: Sequence[Command] = (
     acts("app load", "load an application without starting it", "loaded"),
     acts("app unload", "forget an application that does not run", "unloaded"),
     acts("app takeover", "run a distributed application on this node", "taken over:"),
-    acts("app permit", "let a distributed application run on this node", "permitted here:"),
-    acts("app forbid", "keep a distributed application from running on this node", "forbidden here:"),
+    acts("app permit", "let an application run on this node", "permitted here:"),
+    acts("app forbid", "keep an application from running on this node", "forbidden here:"),
     Command(
         "halt",
         "stop the node in order, and return when it is gone",

@@ -11,7 +11,6 @@ from typing import TypeAlias, TypeVar
 
 from .. import inspect
 from .._pure.child_spec import Restart
-from ..dist_ac import DistributionController
 from ..errors import ApplicationError, short
 from ..inspect import Json, as_json
 from ..node import Node, full_name
@@ -160,7 +159,11 @@ async def cluster(node: Node, arguments: Arguments) -> Json:
 
 async def app_takeover(node: Node, arguments: Arguments) -> Json:
     name = _application(node, arguments)
-    await _distribution(node, name).takeover(name)
+    distribution = node.distribution
+    if distribution is None or not distribution.controls(name):
+        text = f"application {name} is not distributed: the configuration of {node.name} lists no nodes for it"
+        raise Refused(text)
+    await distribution.takeover(name)
     return None
 
 
@@ -174,14 +177,8 @@ async def app_forbid(node: Node, arguments: Arguments) -> Json:
 
 async def _permit(node: Node, arguments: Arguments, flag: bool) -> Json:
     name = _application(node, arguments)
-    await _distribution(node, name).permit(name, flag)
+    await node.applications.permit(name, flag)
     return None
-
-
-def _distribution(node: Node, name: str) -> DistributionController:
-    if node.distribution is None or not node.distribution.controls(name):
-        raise Refused(f"application {name} is not distributed: the configuration of {node.name} lists no nodes for it")
-    return node.distribution
 
 
 VERBS: Mapping[str, Verb] = MappingProxyType(
