@@ -107,6 +107,8 @@ from .reasons import Shutdown as Shutdown
 from .refs import Behaviour as Behaviour
 from .refs import Name as Name
 from .refs import ServerRef as ServerRef
+from .refs import Via as Via
+from .refs import ViaRegistry as ViaRegistry
 from .supervisor import Supervisor as Supervisor
 
 __all__ = [
@@ -178,6 +180,8 @@ __all__ = [
     "Timeout",
     "TypedChild",
     "UnknownRequest",
+    "Via",
+    "ViaRegistry",
     "application",
     "call",
     "cast",

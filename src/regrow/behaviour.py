@@ -16,8 +16,8 @@ from ._pure.ids import Reference
 from .errors import AlreadyStarted, StartTimeout
 from .messages import result_of
 from .reasons import Killed
-from .refs import Behaviour, ServerRef
-from .runtime import Process, Runtime, here, this_process
+from .refs import Behaviour, Naming, Runner, ServerRef, naming_of
+from .runtime import Body, Process, Runtime, here, this_process
 
 P = ParamSpec("P")
 S = TypeVar("S", bound=Behaviour)
@@ -116,16 +116,16 @@ async def start_process(
 ) -> ServerRef[Any]:
     """Start the process of a specification, in the given task group, and wait until it is ready or gone."""
     cls = class_of(spec.cls)
-    holder = None if spec.name is None else runtime.registry.whereis(spec.name)
+    naming = naming_of(spec.name)
+    holder = None if naming is None else naming.whereis(runtime)
     if holder is not None:
         raise AlreadyStarted(holder)
     runner = cls.runner(spec)
     process = runtime.spawn(
-        runner.run,
+        runner.run if naming is None else _under(naming, runner),
         cls.__name__,
         parent,
         link=link,
-        name=spec.name,
         group=group,
         bury_children=runner.bury_children if runner.owns_children else None,
     )
@@ -142,6 +142,19 @@ async def start_process(
         if timer is not None:
             timer.cancel()
     return ServerRef(process.pid, cls, _runtime=runtime)
+
+
+def _under(naming: Naming, runner: Runner) -> Body:
+    """The body of a process that takes its name first: `init` may hand it out already."""
+
+    async def run(process: Process) -> None:
+        holder = await naming.claim(process)
+        if holder is not None:
+            process.start_error = AlreadyStarted(holder)
+        elif process.exiting is None:
+            await runner.run(process)
+
+    return run
 
 
 def _start_too_slow(process: Process, cls: type[Behaviour], timeout_s: float | None) -> None:

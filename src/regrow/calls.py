@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import suppress
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
 from ._pure.ids import Pid, Reference
 from .errors import CallingSelf, CallTimeout, NoProcess, ServerExited
 from .messages import NO_KWARGS, Call, Cast, Request, describe, result_of
 from .reasons import Normal, Reason, as_reason
-from .refs import Behaviour, Dest, Name, ServerRef, item_of, runtime_for
+from .refs import Behaviour, Dest, Server, deliver, item_of, runtime_for
 from .runtime import Process, Runtime, current
 from .signals import Item, Send
 from .system_words import Operation, SystemAsk, SystemRequest, Terminate
@@ -101,7 +102,8 @@ def post_cast(dest: Dest, envelope: Cast) -> None:
     runtime = runtime_for(dest)
     me = current.get(None)
     sender = me.pid if isinstance(me, Process) and me.runtime is runtime else runtime.nobody
-    runtime.send(sender, item_of(dest, runtime), envelope)
+    with suppress(NoProcess):
+        deliver(runtime, sender, dest, envelope)
 
 
 def time_left() -> float | None:
@@ -123,9 +125,7 @@ class BoundCall(Generic[S_contra, P, R]):
         self._timeout_s = timeout_s
         self.__doc__ = doc
 
-    def __call__(
-        self, ref: ServerRef[S_contra] | Name[S_contra], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, R]:
+    def __call__(self, ref: Server[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Send the request and wait for the reply. Raises `CallError`, or what the server failed the reply with."""
         return request(ref, self._method, args, kwargs, self._timeout_s)
 
@@ -145,9 +145,7 @@ class BoundCall(Generic[S_contra, P, R]):
 class CallWithinDeadline(BoundCall[S_contra, P, R]):
     """A call by a server that has something left of its own caller's time, and no more."""
 
-    def __call__(
-        self, ref: ServerRef[S_contra] | Name[S_contra], /, *args: P.args, **kwargs: P.kwargs
-    ) -> Coroutine[Any, Any, R]:
+    def __call__(self, ref: Server[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         left_s = time_left()
         if left_s == 0.0:
             raise CallTimeout(describe(self._method, args, kwargs), left_s)
@@ -162,7 +160,7 @@ class BoundCast(Generic[S_contra, P]):
         self._method = method
         self.__doc__ = doc
 
-    def __call__(self, ref: ServerRef[S_contra] | Name[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def __call__(self, ref: Server[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Send the request. Never waits, never fails."""
         post_cast(ref, Cast(self._method, args, kwargs))
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from ._pure.codec import SealsItself, Unreadable
-from ._pure.ids import Pid, Reference
+from ._pure.ids import Pid, ProcessName, Reference
 from .errors import NO_REPLY, CallError, CallTimeout, ServerExited, short
 from .reasons import Reason
 
@@ -26,10 +26,13 @@ class Exit:
 
 @attrs.frozen
 class Down:
-    """A monitored process ended. `item` is its pid, or `(name, node)` where it was monitored by name."""
+    """A monitored process ended. `item` is its pid, or `(name, node)` where it was monitored by name.
+
+    It is the `Via` that was to be monitored, where nobody had it.
+    """
 
     ref: Reference
-    item: Pid | tuple[str, str]
+    item: Pid | tuple[str, str] | ProcessName
     reason: Reason
 
 

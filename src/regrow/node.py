@@ -169,7 +169,7 @@ class _Running:
         self.node = node
         self.runtime = Runtime(node.name, secrets.randbelow(WORD - 1) + 1, running_backend(), node.clock, group)
         self.runtime.node = node
-        self.body = self.runtime.body = self.runtime.adopt(_body_has_no_task, "node body", None, None)
+        self.body = self.runtime.body = self.runtime.adopt(_body_has_no_task, "node body", None)
         self.applications = ApplicationController(self.runtime, node.manifests, Environments(node.config.env))
         self.net_kernel: NetKernel | None = None
         self.distribution: DistributionController | None = None

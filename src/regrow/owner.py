@@ -266,7 +266,7 @@ class OwnerRunner(ABC):
                 pid=me.pid,
             )
             raise Stop(Shutdown())
-        name = runtime.registry.name_of(me.pid) or str(me.pid)
+        name = me.name or str(me.pid)
         runtime.reports.restart(
             RestartReport(
                 runtime.node_name, name, child.spec.id, pid, reason,

@@ -6,11 +6,12 @@ from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any, ParamSpec, TypeAlias, TypeGuard, TypeVar, overload
 
-from ._pure.ids import Pid, Reference
+from ._pure.ids import Pid, ProcessName, Reference
 from .errors import NoProcess
 from .mailbox import Mailbox
-from .reasons import Reason, as_reason
-from .refs import Dest, ServerRef, item_of, runtime_for
+from .messages import Down
+from .reasons import NoProc, Reason, as_reason
+from .refs import Dest, Name, ServerRef, Via, deliver, item_of, runtime_for
 from .runtime import Body, Process, Runtime, current, here, this_process
 
 P = ParamSpec("P")
@@ -67,12 +68,12 @@ def make_ref() -> Reference:
 def send(dest: Dest, message: object) -> None:
     """Send a message. Never waits; silent for a dead pid and for an absent name on another node.
 
-    Raises `NoProcess` for a local name (a `str`) that nobody has registered, as OTP does.
+    Raises `NoProcess` for a local name (a `str`) that nobody has registered, as OTP does, and for a `Via`.
     """
     runtime = runtime_for(dest)
     if isinstance(dest, str) and runtime.registry.whereis(dest) is None:
         raise NoProcess(dest)
-    runtime.send(_sender(runtime), item_of(dest, runtime), message)
+    deliver(runtime, _sender(runtime), dest, message)
 
 
 def _sender(runtime: Runtime) -> Pid:
@@ -184,7 +185,13 @@ def _pid_of(dest: Dest, runtime: Runtime) -> Pid:
 def monitor(dest: Dest) -> Reference:
     """Be told by a `Down` when the process ends; at once if there is none, or its node is unreachable."""
     me = this_process("monitor")
-    return me.monitor(item_of(dest, me.runtime))
+    try:
+        return me.monitor(item_of(dest, me.runtime))
+    except NoProcess:
+        assert isinstance(dest, ProcessName), "other addresses come down to something always"
+        ref = me.runtime.make_ref()
+        me.mailbox.post_system(Down(ref, dest, NoProc()))
+        return ref
 
 
 def demonitor(ref: Reference, *, flush: bool = False) -> bool:
@@ -230,9 +237,25 @@ def unregister(name: str) -> None:
     here().runtime.registry.unregister(name)
 
 
-def whereis(name: str) -> Pid | None:
-    """The local process of that name."""
-    return here().runtime.registry.whereis(name)
+@overload
+def whereis(dest: str | Via[Any]) -> Pid | None: ...
+@overload
+def whereis(dest: Pid | ServerRef[Any]) -> Pid: ...
+@overload
+def whereis(dest: Name[Any] | tuple[str, str]) -> Pid | tuple[str, str] | None: ...
+def whereis(dest: Dest) -> Pid | tuple[str, str] | None:
+    """The process that an address means, `None` if nobody has the name.
+
+    A name on another node stays the pair that it is: only that node could say. A pid is taken at its word.
+    """
+    runtime = runtime_for(dest)
+    try:
+        item = item_of(dest, runtime)
+    except NoProcess:
+        return None
+    if isinstance(item, Pid) or item[1] != runtime.node_name:
+        return item
+    return runtime.registry.whereis(item[0])
 
 
 def registered() -> list[str]:

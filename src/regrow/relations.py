@@ -8,7 +8,7 @@ from ._pure.ids import Pid, Reference
 from .errors import NoProcess
 from .mailbox import Mailbox
 from .messages import Down, Exit
-from .reasons import NoProc
+from .reasons import NoProc, Reason
 from .signals import Demonitor, Item, Link, Monitor, Signal, Unlink
 
 
@@ -19,7 +19,7 @@ class Surroundings(Protocol):
     def node_name(self) -> str: ...
     def make_ref(self) -> Reference: ...
     def lookup(self, target: Item) -> Relations | None: ...
-    def down(self, watcher: Pid, down: Down) -> None: ...
+    def down(self, watcher: Pid, ref: Reference, item: Item, reason: Reason) -> None: ...
     def dispatch(self, node: str, signal: Signal) -> None: ...
 
 
@@ -113,7 +113,7 @@ class Relations:
             watched.watchers[ref] = (self.pid, target)
             self.monitors[ref] = watched.pid
         elif self._is_here(node):
-            around.down(self.pid, Down(ref, target, NoProc()))
+            around.down(self.pid, ref, target, NoProc())
         else:
             around.dispatch(node, Monitor(self.pid, ref, target if isinstance(target, Pid) else target[0]))
         return ref

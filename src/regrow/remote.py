@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from ._pure.codec import NotPortable, Unreadable
 from ._pure.ids import Pid, Reference
 from .errors import NoProcess, ServerExited
-from .messages import Call, Down, Failure, NodeDown, NodeUp, Request
+from .messages import Call, Failure, NodeDown, NodeUp, Request
 from .reasons import NoConnection, NoProc, Reason, RemoteError
 from .runtime import Process, Runtime
 from .signals import (
@@ -114,7 +114,7 @@ def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
             process = runtime.processes.get(watcher)
             watched = None if process is None else process.monitors.get(ref)
             if watched is not None and _node_of(watched) == node:
-                runtime.down(watcher, Down(ref, item, reason))
+                runtime.down(watcher, ref, item, reason)
         case _:
             assert_never(signal)
 
@@ -210,7 +210,7 @@ def _lose_node(runtime: Runtime, process: Process, node: str) -> None:
         del process.unlinking[pid]
     for ref, item in list(process.monitors.items()):
         if _node_of(item) == node:
-            runtime.down(process.pid, Down(ref, item, NoConnection()))
+            runtime.down(process.pid, ref, item, NoConnection())
     for ref, (watcher, _) in list(process.watchers.items()):
         if watcher.node == node:
             del process.watchers[ref]

@@ -12,14 +12,14 @@ import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from itertools import count
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from anyio import CancelScope, create_task_group
 from anyio.abc import TaskGroup
 
 from ._backends import Backend
 from ._pure.child_spec import ShutdownTime
-from ._pure.ids import Pid, Reference
+from ._pure.ids import Pid, ProcessName, Reference
 from .clock import Clock
 from .errors import NotAProcess, NotInNode, StartError, StartFailed, exit_reason
 from .mailbox import Mailbox
@@ -39,6 +39,14 @@ REFUSAL_S = 1.0  # a task that has not ended this long after its cancel is named
 Body: TypeAlias = Callable[["Process"], Awaitable[None]]
 
 
+class Held(Protocol):
+    """Something a process has that goes with it, such as a name that its node's registry knows nothing of."""
+
+    def release(self, process: Process, /) -> None:
+        """The process ended, and nobody has heard of it yet. Must neither wait nor raise."""
+        ...
+
+
 class Process(Relations):
     """One process: its mailbox, its relations to others, and its life from start to end."""
 
@@ -54,6 +62,7 @@ class Process(Relations):
         "ended",
         "exiting",
         "group",
+        "held",
         "home",
         "inherited",
         "label",
@@ -88,6 +97,7 @@ class Process(Relations):
         self.at_home = True  # runs there itself, not in the group of a supervisor
         self.group: TaskGroup | None = None  # of its own, for its children
         self.bury_children: Callable[[Reason], Awaitable[None]] | None = None
+        self.held: list[Held] = []  # what goes with it
         self.server: object = None  # the object whose callbacks it runs, if it is a behaviour
         self.runner: object = None  # what runs those callbacks
         self.shutdown: ShutdownTime = "brutal_kill"  # what it gets to stop when its node does
@@ -104,6 +114,12 @@ class Process(Relations):
 
     def __repr__(self) -> str:
         return f"<Process {self.label} {self.pid}>"
+
+    @property
+    def name(self) -> str | None:
+        """What it is called: on its node, else elsewhere."""
+        elsewhere = (str(held) for held in self.held if isinstance(held, ProcessName))
+        return self.runtime.registry.name_of(self.pid) or next(elsewhere, None)
 
     # -- life
 
@@ -156,9 +172,8 @@ class Process(Relations):
             settle(self.started)
 
     def _report_crash(self, reason: Reason) -> None:
-        node, name = self.runtime.node_name, self.runtime.registry.name_of(self.pid)
         doing = (self.ancestors, self.last_message, self.server)
-        self.runtime.reports.crash(CrashReport(node, self.pid, name, self.label, reason, *doing))
+        self.runtime.reports.crash(CrashReport(self.runtime.node_name, self.pid, self.name, self.label, reason, *doing))
 
     def die(self, reason: Reason) -> None:
         """End it from outside: no further message is handled, its code stops at its next await."""
@@ -194,7 +209,7 @@ class Process(Relations):
             runtime.exit_signal(self.pid, pid, reason, linked=True)
         watchers, self.watchers = self.watchers, {}
         for ref, (watcher, item) in watchers.items():
-            runtime.down(watcher, Down(ref, item, reason))
+            runtime.down(watcher, ref, item, reason)
         if self.started is not None and failed_start:
             self.started.set_result(Failure(self.start_error or StartFailed(reason)))
         for waiter in self.waiters:
@@ -294,14 +309,12 @@ class Runtime:
 
     # -- starting
 
-    def adopt(self, body: Body, label: str, parent: Process | None, name: str | None) -> Process:
-        """A new process in the table, under its name if it is to have one, with no task yet."""
+    def adopt(self, body: Body, label: str, parent: Process | None) -> Process:
+        """A new process in the table, with no task yet."""
         if self.closed:
             raise NotInNode(f"node {self.node_name} has stopped")
         number = next(self._pids)
         pid = Pid(self.node_name, number % WORD, number // WORD % WORD, self.creation)
-        if name is not None:
-            self.registry.register(name, pid)
         process = Process(self, pid, body, label, parent)
         self.processes[pid] = process
         return process
@@ -313,12 +326,11 @@ class Runtime:
         parent: Process | None,
         *,
         link: bool = False,
-        name: str | None = None,
         group: TaskGroup | None = None,
         bury_children: Callable[[Reason], Awaitable[None]] | None = None,
     ) -> Process:
         """Start a process; linked at once if wanted, so that not even an instant end is missed."""
-        process = self.adopt(body, label, parent, name)
+        process = self.adopt(body, label, parent)
         process.bury_children = bury_children
         process.at_home = group is None
         if link and parent is not None:
@@ -335,9 +347,11 @@ class Runtime:
             self.body.die(Shutdown())
 
     def forget(self, process: Process) -> None:
-        """A process ended: its name and its pid are free before anybody hears of it."""
+        """A process ended: its names and its pid are free before anybody hears of it."""
         del self.processes[process.pid]
         self.registry.forget(process.pid)
+        for held in process.held:
+            held.release(process)
 
     # -- signals to a process, wherever it is
 
@@ -361,14 +375,14 @@ class Runtime:
         if node != self.node_name:
             self.dispatch(node, SendExit(sender, target, reason, linked))
 
-    def down(self, watcher: Pid, down: Down) -> None:
+    def down(self, watcher: Pid, ref: Reference, item: Item, reason: Reason) -> None:
         """Tell a watcher that what it watches has ended; dropped if it does not watch any more."""
         process = self.processes.get(watcher)
         if process is not None:
-            if process.monitors.pop(down.ref, None) is not None:
-                process.mailbox.post_system(down)
+            if process.monitors.pop(ref, None) is not None:
+                process.mailbox.post_system(Down(ref, item, reason))
         elif not self.is_local(watcher):
-            self.dispatch(watcher.node, SendDown(down.ref, watcher, down.item, down.reason))
+            self.dispatch(watcher.node, SendDown(ref, watcher, item, reason))
 
     def dispatch(self, node: str, signal: Signal) -> None:
         self.route.dispatch(node, signal)
@@ -380,7 +394,7 @@ class Runtime:
                 self.exit_signal(to, sender, NoConnection(), linked=True)
             case Monitor(watcher, ref, to):
                 item: Item = to if isinstance(to, Pid) else (to, node)
-                self.down(watcher, Down(ref, item, NoConnection()))
+                self.down(watcher, ref, item, NoConnection())
             case Unlink(sender, to):
                 process = self.processes.get(sender)
                 if process is not None:

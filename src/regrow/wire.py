@@ -191,7 +191,9 @@ def _is_reference(reference: Reference) -> bool:
 
 
 def _has_item(message: Down | SendDown) -> bool:
-    return isinstance(message.item, Pid) or [*map(type, message.item)] == [str, str]
+    return isinstance(message.item, Pid) or (
+        isinstance(message.item, tuple) and [*map(type, message.item)] == [str, str]
+    )
 
 
 def _has_names(mesh: Mesh) -> bool:

@@ -15,9 +15,11 @@ from anyio.lowlevel import checkpoint
 from regrow import (
     GenServer,
     Name,
+    NoProcess,
     Pid,
     ServerRef,
     TypedChild,
+    Via,
     call,
     cast,
     child,
@@ -31,6 +33,7 @@ from regrow import (
     start_link,
     start_monitor,
     trap_exit,
+    whereis,
 )
 
 S = TypeVar("S", bound=GenServer)
@@ -63,12 +66,6 @@ def _plain(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., A
 
 
 styles = pytest.mark.parametrize("style", [as_written, plainly], ids=["async_def", "def"])
-names = pytest.mark.parametrize("name", [None, "counter"], ids=["anonymous", "local_name"])
-
-
-def spec_of(name: str | None, cls: type[S], *args: Any) -> TypedChild[S]:
-    spec = child(cls, *args)
-    return spec if name is None else spec.named(name)
 
 
 async def by_start(what: Any, *args: Any) -> ServerRef[Any]:
@@ -196,13 +193,58 @@ def both(first: Callable[..., Any], then: Callable[..., Any]) -> Callable[..., A
     return action
 
 
+# -- names
+
+
+class Phonebook:
+    """A registry of one's own, for `Via`."""
+
+    def __init__(self) -> None:
+        self.pids: dict[object, Pid] = {}
+
+    def register(self, name: object, pid: Pid) -> bool:
+        return self.pids.setdefault(name, pid) == pid
+
+    def unregister(self, name: object) -> None:
+        del self.pids[name]
+
+    def whereis(self, name: object) -> Pid | None:
+        return self.pids.get(name)
+
+    def send(self, name: object, message: object) -> None:
+        if name not in self.pids:
+            raise NoProcess(name)
+        send(self.pids[name], message)
+
+
+NAMES: dict[str, Any] = {
+    "local_name": "counter",
+    "via": Via(Phonebook(), ("counter", 1), Counter),
+}
+given_names = pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
+names = pytest.mark.parametrize("name", [None, *NAMES.values()], ids=["anonymous", *NAMES])
+
+
+def spec_of(name: Any, cls: type[S], *args: Any) -> TypedChild[S]:
+    spec = child(cls, *args)
+    return spec if name is None else spec.named(name)
+
+
+def holder_of(name: Any) -> Pid | None:
+    """Who has the name, if it is one."""
+    return None if name is None else whereis(name)
+
+
 # -- watching
 
 
 def addresses(ref: ServerRef[Any], name: str) -> list[Any]:
-    """All the ways to name one local process."""
+    """All the ways to name one local process, which is registered under this name on its node."""
     node = current_node().name
-    return [ref, ref.pid, name, Name(name, ref.cls), Name(name, ref.cls).at(node), (name, node)]
+    phonebook = Phonebook()
+    phonebook.register(name, ref.pid)
+    via = Via(phonebook, name, ref.cls)
+    return [ref, ref.pid, name, Name(name, ref.cls), Name(name, ref.cls).at(node), (name, node), via]
 
 
 def gates(ref: ServerRef[Any]) -> Gate:
@@ -269,6 +311,7 @@ __all__ = [
     "Attempt",
     "Counter",
     "Gate",
+    "Phonebook",
     "Scripted",
     "addresses",
     "as_written",
@@ -277,6 +320,8 @@ __all__ = [
     "by_start_link",
     "by_start_monitor",
     "gates",
+    "given_names",
+    "holder_of",
     "linked_with",
     "names",
     "observer",

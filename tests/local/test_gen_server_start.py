@@ -49,6 +49,7 @@ from regrow.testing import ManualClock
 from tests.harness import row
 
 from .gen_server_kit import (
+    NAMES,
     Attempt,
     Counter,
     Scripted,
@@ -57,6 +58,8 @@ from .gen_server_kit import (
     by_start,
     by_start_link,
     by_start_monitor,
+    given_names,
+    holder_of,
     linked_with,
     names,
     observer,
@@ -107,12 +110,12 @@ class NeverReady(GenServer):
 @row("GEN-001", "PLB-001")
 @names
 @styles
-async def test_start_gives_a_server_that_is_not_linked(style: Any, name: str | None) -> None:
+async def test_start_gives_a_server_that_is_not_linked(style: Any, name: Any) -> None:
     """OTP's `start`: neither end of it reaches the starter."""
     async with Node():
         ref = await start(spec_of(name, style(Counter), 5))
         assert await Counter.add(ref, 1) == 6
-        assert whereis("counter") == (ref.pid if name else None)
+        assert holder_of(name) == (ref.pid if name else None)
         ended = monitor(ref)
         send_exit(ref, Kill())
         assert await receive() == Down(ended, ref.pid, Killed())
@@ -122,12 +125,12 @@ async def test_start_gives_a_server_that_is_not_linked(style: Any, name: str | N
 @row("GEN-001", "PLB-001")
 @names
 @styles
-async def test_start_link_gives_a_server_that_is_linked(style: Any, name: str | None) -> None:
+async def test_start_link_gives_a_server_that_is_linked(style: Any, name: Any) -> None:
     """The end of the server is an exit signal for its starter, and the other way round."""
     async with Node():
         trap_exit(True)
         ref = await start_link(spec_of(name, style(Counter), 5))
-        assert await Counter.add(name or ref, 1) == 6  # type: ignore[arg-type]
+        assert await Counter.add(name or ref, 1) == 6
         send_exit(ref, Kill())
         assert await receive() == Exit(ref.pid, Killed())
 
@@ -135,7 +138,7 @@ async def test_start_link_gives_a_server_that_is_linked(style: Any, name: str | 
 @row("GEN-001", "PLB-001")
 @names
 @styles
-async def test_start_monitor_gives_a_server_and_later_its_down(style: Any, name: str | None) -> None:
+async def test_start_monitor_gives_a_server_and_later_its_down(style: Any, name: Any) -> None:
     """The monitor is there from the first moment, and there is no link."""
     async with Node():
         ref, ended = await start_monitor(spec_of(name, style(Counter), 5))
@@ -155,7 +158,7 @@ async def test_start_monitor_gives_a_server_and_later_its_down(style: Any, name:
         pytest.param(lambda: this().continue_with("go on"), id="continue"),
     ],
 )
-async def test_every_way_of_leaving_init_gives_a_server(style: Any, name: str | None, on_init: Any) -> None:
+async def test_every_way_of_leaving_init_gives_a_server(style: Any, name: Any, on_init: Any) -> None:
     """What init asks for besides being ready makes no difference to the starter."""
     async with Node():
         log: list[object] = []
@@ -177,13 +180,13 @@ async def test_a_failed_init_is_the_starters_exception_and_leaves_nothing(
     starter: Any, raised: Exception, error: type[Exception], reason: Reason
 ) -> None:
     """When the exception arrives the process is gone with its reason, the name is free, the mailbox empty."""
-    for name, style, trapping in product((None, "counter"), (as_written, plainly), (False, True)):
+    for name, style, trapping in product((None, *NAMES.values()), (as_written, plainly), (False, True)):
         async with Node() as node:
             trap_exit(trapping)
             on_init = both(linked_with(await observer()), raising(raised))
             with pytest.raises(error) as caught:
                 await starter(spec_of(name, style(Scripted), [], on_init))
-            assert whereis("counter") is None
+            assert holder_of(name) is None
             assert getattr(caught.value, "reason", reason) == reason
             assert ((await receive(Exit)).reason, flush()) == (reason, [])
             assert list(node.runtime.reports.crashes) == []
@@ -195,11 +198,11 @@ async def test_a_failing_constructor_is_a_failing_init(
     raised: Exception, error: type[Exception], reason: Reason
 ) -> None:
     """`__init__` runs in the new process as well."""
-    for name, starter in product((None, "counter"), (by_start, by_start_link, by_start_monitor)):
+    for name, starter in product((None, *NAMES.values()), (by_start, by_start_link, by_start_monitor)):
         async with Node():
             with pytest.raises(error) as caught:
                 await starter(spec_of(name, FailsToBuild, await observer(), raised))
-            assert whereis("counter") is None
+            assert holder_of(name) is None
             assert getattr(caught.value, "reason", reason) == reason
             assert ((await receive(Exit)).reason, flush()) == (reason, [])
 
@@ -208,7 +211,7 @@ async def test_a_failing_constructor_is_a_failing_init(
 @row("PLB-003", deviation="the monitor of a start that failed is gone with it: the exception is the only news")
 @names
 @starters
-async def test_an_init_that_is_too_slow_is_killed(name: str | None, starter: Any) -> None:
+async def test_an_init_that_is_too_slow_is_killed(name: Any, starter: Any) -> None:
     """The start raises once the process is really gone, its name is free, and nothing is in the mailbox."""
     clock = ManualClock()
     async with Node(clock=clock), anyio.create_task_group() as group:
@@ -222,7 +225,7 @@ async def test_an_init_that_is_too_slow_is_killed(name: str | None, starter: Any
         with pytest.raises(StartTimeout) as caught:
             await attempt.result()
         assert isinstance(caught.value, TimeoutError)
-        assert whereis("counter") is None
+        assert holder_of(name) is None
         seen = await receive(Exit)
         assert (seen.reason, flush()) == (Killed(), [])
 
@@ -239,45 +242,48 @@ async def test_an_init_that_is_quick_enough_stops_the_clock() -> None:
 
 
 @row("GEN-009")
+@given_names
 @starters
 @pytest.mark.parametrize("raised", [Ignore(), Stop(Custom("no")), CRASH], ids=["ignore", "stop", "crash"])
-async def test_a_name_can_be_tried_a_hundred_times(starter: Any, raised: Exception) -> None:
+async def test_a_name_can_be_tried_a_hundred_times(name: Any, starter: Any, raised: Exception) -> None:
     """The name is free when the start raises, not a moment later."""
     async with Node() as node:
         for _ in range(100):
             with pytest.raises((Ignored, StartFailed)):
-                await starter(child(Scripted, [], raising(raised)).named("counter"))
-        ref = await starter(child(Counter).named("counter"))
-        assert whereis("counter") == ref.pid
+                await starter(child(Scripted, [], raising(raised)).named(name))
+        ref = await starter(child(Counter).named(name))
+        assert whereis(name) == ref.pid
         assert (len(node.runtime.processes), flush()) == (2, [])
 
 
 @row("GEN-009")
-async def test_a_name_can_be_tried_a_hundred_times_by_slow_servers() -> None:
+@given_names
+async def test_a_name_can_be_tried_a_hundred_times_by_slow_servers(name: Any) -> None:
     """A killed half-started process keeps its name no longer than the start itself."""
     clock = ManualClock()
     async with Node(clock=clock) as node, anyio.create_task_group() as group:
         for _ in range(100):
-            attempt = Attempt(group, start_link(child(NeverReady).named("counter").with_(start_timeout=2.0)))
+            attempt = Attempt(group, start_link(child(NeverReady).named(name).with_(start_timeout=2.0)))
             await settled()
             clock.advance(2.0)
             with pytest.raises(StartTimeout):
                 await attempt.result()
-        ref = await start_link(child(Counter).named("counter"))
-        assert whereis("counter") == ref.pid
+        ref = await start_link(child(Counter).named(name))
+        assert whereis(name) == ref.pid
         assert (len(node.runtime.processes), flush()) == (2, [])
 
 
 @row("GEN-010")
+@given_names
 @starters
 @styles
-async def test_a_taken_name_is_refused_and_its_holder_left_alone(style: Any, starter: Any) -> None:
+async def test_a_taken_name_is_refused_and_its_holder_left_alone(style: Any, starter: Any, name: Any) -> None:
     """The loser is neither linked with the holder nor monitors it, and nothing was built."""
     async with Node():
-        holder = await start(child(style(Counter), 1).named("counter"))
+        holder = await start(child(style(Counter), 1).named(name))
         built: list[object] = []
         with pytest.raises(AlreadyStarted) as caught:
-            await starter(child(style(Scripted), built, lambda: built.append("init")).named("counter"))
+            await starter(child(style(Scripted), built, lambda: built.append("init")).named(name))
         assert caught.value.pid == holder.pid
         assert await Counter.add(holder, 1) == 2
         ended = monitor(holder)
@@ -307,25 +313,26 @@ async def test_the_end_of_who_met_a_taken_name_does_not_reach_the_holder(starter
 
 
 @row("GEN-011")
+@given_names
 @styles
-async def test_a_server_has_its_name_before_it_is_built(style: Any) -> None:
+async def test_a_server_has_its_name_before_it_is_built(style: Any, name: Any) -> None:
     """Constructor and init may hand the name out, and what is sent to it then waits its turn."""
     seen: list[object] = []
 
     class Early(GenServer):
         def __init__(self) -> None:
-            seen.append(whereis("early") == self_pid())
-            gen_cast("early", "sent by __init__")
+            seen.append(whereis(name) == self_pid())
+            gen_cast(name, "sent by __init__")
 
         async def init(self) -> None:
-            seen.append(whereis("early") == self_pid())
-            gen_cast("early", "sent by init")
+            seen.append(whereis(name) == self_pid())
+            gen_cast(name, "sent by init")
 
         async def handle_cast(self, request: object) -> None:
             seen.append(request)
 
     async with Node():
-        ref = await start_link(child(style(Early)).named("early"))
+        ref = await start_link(child(style(Early)).named(name))
         await stop(ref)
     assert seen == [True, True, "sent by __init__", "sent by init"]
 

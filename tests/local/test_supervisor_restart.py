@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from regrow import (
@@ -31,10 +33,12 @@ from regrow import (
 )
 from regrow.reasons import NoConnection
 from tests.harness import row
+from tests.local.gen_server_kit import given_names
 from tests.local.supervisor_kit import (
     ENDINGS,
     STRATEGIES,
     Script,
+    Tree,
     Worker,
     children,
     end,
@@ -233,19 +237,40 @@ async def test_a_sibling_that_ends_while_another_is_restarted_is_dealt_with_afte
         assert len(node.runtime.reports.restarts) == 2
 
 
-async def test_a_restarted_child_has_its_name_again_before_the_supervisor_does_anything_else() -> None:
+@row("SUP-059")
+@pytest.mark.parametrize("reason", [Kill(), Custom("ended")], ids=str)
+@given_names
+async def test_a_restarted_child_has_its_name_again_before_the_supervisor_does_anything_else(
+    name: Any, reason: Reason
+) -> None:
     """Who heard of the end and then asked the supervisor may call by name without a race."""
     script = Script()
-    name = Name("desk", Worker)
     async with Node():
-        sup = await start_tree(child(Worker, "a", script).named("desk"), intensity=20)
+        sup = await start_tree(child(Worker, "a", script).named(name), intensity=20)
         for _ in range(20):
-            old = whereis("desk")
+            old = whereis(name)
+            assert old is not None
+            await end(old, reason)
+            assert whereis(name) != old
+            await children(sup)
+            assert await Worker.ping(Name(name, Worker) if isinstance(name, str) else name) == "a"
+
+
+@row("SUP-059")
+@given_names
+async def test_a_restarted_supervisor_has_its_name_again(name: Any) -> None:
+    """So has a supervisor that was killed, and its children with it."""
+    script = Script()
+    async with Node():
+        inner = child(Tree, child(Worker, "a", script), intensity=5)
+        sup = await start_tree(inner.named(name), intensity=20)
+        for _ in range(10):
+            old = whereis(name)
             assert old is not None
             await end(old, Kill())
-            assert whereis("desk") != old
+            assert whereis(name) != old
             await children(sup)
-            assert await Worker.ping(name) == "a"
+            assert [info.id for info in await Supervisor.which_children(name)] == ["Worker"]
 
 
 async def test_no_sibling_answers_between_the_crash_and_the_end_of_the_group_restart() -> None:

@@ -23,6 +23,7 @@ from regrow import (
     Strategy,
     Supervisor,
     TypedChild,
+    Via,
     call,
     cast,
     child,
@@ -133,6 +134,18 @@ class JobCenterSup2(Supervisor):
         return [child(Counter, 5)]
 
 
+class Phonebook:
+    def register(self, name: object, pid: Pid) -> bool:
+        return True
+
+    def unregister(self, name: object) -> None: ...
+
+    def whereis(self, name: tuple[str, int]) -> Pid | None:
+        return None
+
+    def send(self, name: object, message: object) -> None: ...
+
+
 K = TypeVar("K")
 
 
@@ -209,3 +222,13 @@ async def processes() -> None:
     assert_type(await receive(Down, timeout=1.0), Down)
     await receive(lambda m: isinstance(m, Down))
     assert_type(await receive(), object)
+
+
+async def names() -> None:
+    via = Via(Phonebook(), ("counter", 1), Counter)
+    assert_type(await start_link(child(Counter, 5).named(via)), ServerRef[Counter])
+    assert_type(await Counter.add(via, 3), int)
+    Counter.reset(via)
+    assert_type(whereis(via), Pid | None)
+    assert_type(whereis(self_pid()), Pid)
+    assert_type(whereis(("counter", "b@localhost")), Pid | tuple[str, str] | None)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from regrow import Deferred, GenServer, Name, ServerRef, Supervisor, call, cast, child, spawn, start_link
-from tests.typing.accepted import Counter, JobCenterSup, Sub, worker
+from regrow import Deferred, GenServer, Name, ServerRef, Supervisor, Via, call, cast, child, spawn, start_link
+from tests.typing.accepted import Counter, JobCenterSup, Phonebook, Sub, worker
 
 
 async def main() -> None:
@@ -49,3 +49,8 @@ def wrong_spawn() -> None:
 
 async def wrong_calls(ref: ServerRef[Counter]) -> None:
     await Counter.add.within_deadline()(ref, "3")  # 21 wrong argument within a deadline
+
+
+async def wrong_names() -> None:
+    await Counter.add(Via(Phonebook(), "x", JobCenterSup), 3)  # 22 via name of another class
+    Via(object(), "x", Counter)  # 23 not a registry

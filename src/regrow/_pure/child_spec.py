@@ -16,6 +16,8 @@ from typing import Any, Final, Literal, Self, TypeAlias, TypeGuard, TypeVar, cas
 
 import attrs
 
+from .ids import ProcessName
+
 
 class Restart(enum.StrEnum):
     """When a child that ended is started again."""
@@ -120,6 +122,10 @@ def _is_text(value: object) -> bool:
     return isinstance(value, str) and value != ""
 
 
+def _is_name(value: object) -> bool:
+    return _is_text(value) or isinstance(value, ProcessName)
+
+
 @attrs.frozen
 class _Rule:
     """What one field must be."""
@@ -132,7 +138,7 @@ class _Rule:
 _SPEC_RULES = (
     _Rule("cls", callable, "a class or another callable"),
     _Rule("id", _is_text, "a non-empty string"),
-    _Rule("name", lambda v: v is None or _is_text(v), "a non-empty string or None"),
+    _Rule("name", lambda v: v is None or _is_name(v), "a non-empty string, a Via or None"),
     _Rule("restart", lambda v: isinstance(v, Restart), "permanent, transient or temporary"),
     _Rule("shutdown", _is_shutdown, "seconds of at least 0, infinity or brutal_kill"),
     _Rule("type", lambda v: isinstance(v, ChildType), "worker or supervisor"),
@@ -178,8 +184,8 @@ class ChildSpec:
     cls: Callable[..., object]
     args: tuple[object, ...] = attrs.field(default=(), converter=_as_tuple, hash=False)
     kwargs: Mapping[str, object] = attrs.field(factory=dict[str, object], converter=_read_only, hash=False)
-    name: str | None = attrs.field(default=None, kw_only=True)
-    """The name it is registered under on its node; `None` for none."""
+    name: str | ProcessName | None = attrs.field(default=None, kw_only=True)
+    """The name it is registered under, on its node if it is a string; `None` for none."""
     restart: Restart = attrs.field(default=Restart.PERMANENT, converter=_as_restart, kw_only=True)
     type: ChildType = attrs.field(default=ChildType.WORKER, converter=_as_child_type, kw_only=True)
     significant: bool = attrs.field(default=False, kw_only=True)
@@ -198,7 +204,8 @@ class ChildSpec:
         """What its supervisor knows it by: as set, else the registered name, else the class name."""
         if self._id is not UNSET:
             return self._id
-        return _class_name(self.cls) if self.name is None else self.name
+        name = self.name.name if isinstance(self.name, ProcessName) else self.name
+        return _class_name(self.cls) if name is None else str(name)
 
     @property
     def shutdown(self) -> ShutdownTime:
@@ -207,7 +214,7 @@ class ChildSpec:
             return self._shutdown
         return "infinity" if self.type is ChildType.SUPERVISOR else WORKER_SHUTDOWN_S
 
-    def named(self, name: str) -> Self:
+    def named(self, name: str | ProcessName) -> Self:
         """The same child, registered under `name`."""
         return attrs.evolve(self, name=name)
 

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import attrs
 
 UNNAMED_NODE = "nonode@nohost"  # the name of a node that has none, as in OTP
 
 _PID_TEXT = re.compile(r"<?(?P<node>0|[^<>\s]+@[^<>\s]+?)\.(?P<id>\d+)\.(?P<serial>\d+)>?")
+
+
+class ProcessName:
+    """What names a process and is more than a string of its node's registry: the base of such addresses."""
+
+    __slots__ = ()
+
+    name: Any
+    """What the process is called there."""
 
 
 @attrs.frozen(repr=False, cache_hash=True)

@@ -44,7 +44,7 @@ async def kill(node: Node, process: Process) -> Killing:
     """Kill a process, and tell what has happened when its supervisor has dealt with it, or after a second."""
     runtime = node.runtime
     found = supervisor_of(node, process)
-    killing = Killing(process.pid, runtime.registry.name_of(process.pid), "ending")
+    killing = Killing(process.pid, process.name, "ending")
     killed_at = time.perf_counter()
     runtime.exit_signal(runtime.nobody, process.pid, Kill())
     with anyio.move_on_after(FOLLOW_S):
@@ -52,7 +52,7 @@ async def kill(node: Node, process: Process) -> Killing:
         killing = attrs.evolve(killing, outcome="application ended" if _is_top(node, process) else "ended")
         if found is not None:
             supervisor, child = found
-            name = runtime.registry.name_of(supervisor.pid) or str(supervisor.pid)
+            name = supervisor.name or str(supervisor.pid)
             killing = attrs.evolve(killing, outcome="restarting", supervisor=name)
             killing = await _follow(node, killing, supervisor, child, killed_at)
     return killing

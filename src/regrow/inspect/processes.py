@@ -68,7 +68,7 @@ def processes(node: Node) -> list[ProcessInfo]:
     return [
         ProcessInfo(
             pid=process.pid,
-            name=name_of(node, process),
+            name=process.name,
             label=process.label,
             application=process.application,
             mailbox=len(process.mailbox.queue),
@@ -84,9 +84,10 @@ def processes(node: Node) -> list[ProcessInfo]:
 
 
 def find(node: Node, text: str) -> Process | None:
-    """The process that a registered name or a printed pid means, if it is alive and of this node."""
+    """The process that a name, as it is shown, or a printed pid means, if it is alive and of this node."""
     runtime = node.runtime
-    pid = runtime.registry.whereis(text)
+    elsewhere = (process.pid for process in runtime.processes.values() if process.name == text)
+    pid = runtime.registry.whereis(text) or next(elsewhere, None)
     written = parse_pid(text)
     if pid is None and written is not None and written.node in (UNNAMED_NODE, runtime.node_name):
         pid = Pid(runtime.node_name, written.id, written.serial, runtime.creation)
@@ -99,7 +100,7 @@ def state(node: Node, process: Process) -> StateInfo:
     shown = [short(message, REPR_MAX) for message, _ in zip(queue, range(MESSAGES_SHOWN), strict=False)]
     return StateInfo(
         pid=process.pid,
-        name=name_of(node, process),
+        name=process.name,
         label=process.label,
         attributes=attributes_of(process.server),
         mailbox=tuple(shown),
@@ -117,10 +118,6 @@ def attributes_of(server: object) -> Mapping[str, str]:
             if name not in ("__dict__", "__weakref__") and hasattr(server, name):
                 values[name] = getattr(server, name)
     return {name: short(value, REPR_MAX) for name, value in values.items()}
-
-
-def name_of(node: Node, process: Process) -> str | None:
-    return node.runtime.registry.name_of(process.pid)
 
 
 def age_of(process: Process) -> float:

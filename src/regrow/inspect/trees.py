@@ -14,7 +14,7 @@ from ..children import Child
 from ..node import Node
 from ..owner import OwnerRunner
 from ..runtime import Process
-from .processes import age_of, is_system, name_of
+from .processes import age_of, is_system
 
 
 @attrs.frozen
@@ -88,7 +88,7 @@ def _process_tree(node: Node, process: Process, child: Child | None = None) -> T
     runner = process.runner
     owner = runner if isinstance(runner, OwnerRunner) else None
     return TreeNode(
-        name=name_of(node, process) or (process.label if child is None else child.spec.id),
+        name=process.name or (process.label if child is None else child.spec.id),
         pid=process.pid,
         type="worker" if owner is None else "supervisor",
         restarts=0 if child is None else child.restarts,
@@ -105,9 +105,8 @@ def _child_tree(node: Node, child: Child) -> TreeNode:
     if child.process is not None:
         return _process_tree(node, child.process, child)
     spec = child.spec
-    return TreeNode(
-        spec.name or spec.id, None, spec.type.value, child.restarts, status=child.status.value, restart=spec.restart
-    )
+    name = str(spec.name or spec.id)
+    return TreeNode(name, None, spec.type.value, child.restarts, status=child.status.value, restart=spec.restart)
 
 
 def _supervision(node: Node, runner: OwnerRunner) -> Supervision | None:
