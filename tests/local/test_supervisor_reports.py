@@ -283,7 +283,7 @@ async def test_the_work_of_starting_and_stopping_children_grows_with_their_numbe
     work: dict[int, int] = {}
     for number in (200, 400):
         script = Script()
-        async with Node() as node:
+        async with Node(clock=ManualClock()) as node:  # on a busy machine nobody is to be found slow, and reported
             with counted_calls() as count:
                 sup = await start_tree(
                     *(worker(script, str(i), restart="temporary") for i in range(number)), strategy="one_for_all"
