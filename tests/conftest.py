@@ -11,6 +11,10 @@ from tests.harness.leaks import Watch, name_of, tasks
 pytest_plugins = ["tests.harness.conformance"]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--otp-scenarios", type=int, default=500, help="scenarios played side by side with Erlang/OTP")
+
+
 @pytest.fixture(params=["asyncio", "trio"])
 def anyio_backend(request: pytest.FixtureRequest) -> str:
     """The loop a test runs on: each on its own, and every asynchronous test on both."""
