@@ -19,7 +19,7 @@ INTERFACE = {
     "reasons": " ".join(REASONS),
     "servers": """GenServer Behaviour call cast Deferred NO_REPLY reply gen_call gen_cast start start_link start_monitor
         stop ServerRef Name Via ViaRegistry this_request time_left""",
-    "supervisors": "Supervisor child ChildSpec TypedChild ChildInfo Strategy AutoShutdown Restart",
+    "supervisors": "Supervisor DynamicSupervisor child ChildSpec TypedChild ChildInfo Strategy AutoShutdown Restart",
     "applications": "Application NormalStart Failover Takeover StartType application",
     "system messages": "sys",
     "errors": """CallError CallTimeout NoProcess CallingSelf ServerExited StartFailed AlreadyStarted StartTimeout
@@ -28,7 +28,7 @@ INTERFACE = {
 # What stands beside the interface: the errors and types that its names raise and return, and what helps with them.
 BESIDE = """ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest AlreadyPresent
     ChildError ChildNotFound ChildRunning ChildRestarting ConfigError ManifestError
-    CookieError MandatoryNodesMissing NoRequest NodeNameTaken check_portable"""
+    CookieError MandatoryNodesMissing MaxChildren NoRequest NodeNameTaken check_portable"""
 
 PUBLIC = sorted(name for names in [*INTERFACE.values(), BESIDE] for name in names.split())
 

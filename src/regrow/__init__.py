@@ -28,6 +28,7 @@ from .calls import time_left as time_left
 from .children import ChildCounts as ChildCounts
 from .children import ChildInfo as ChildInfo
 from .cookie import CookieError as CookieError
+from .dynamic_supervisor import DynamicSupervisor as DynamicSupervisor
 from .errors import NO_REPLY as NO_REPLY
 from .errors import AlreadyPresent as AlreadyPresent
 from .errors import AlreadyStarted as AlreadyStarted
@@ -42,6 +43,7 @@ from .errors import ChildRunning as ChildRunning
 from .errors import Ignore as Ignore
 from .errors import Ignored as Ignored
 from .errors import MandatoryNodesMissing as MandatoryNodesMissing
+from .errors import MaxChildren as MaxChildren
 from .errors import NameTaken as NameTaken
 from .errors import NoProcess as NoProcess
 from .errors import NoRequest as NoRequest
@@ -134,6 +136,7 @@ __all__ = [
     "Custom",
     "Deferred",
     "Down",
+    "DynamicSupervisor",
     "Exit",
     "Failover",
     "From",
@@ -144,6 +147,7 @@ __all__ = [
     "Killed",
     "MandatoryNodesMissing",
     "ManifestError",
+    "MaxChildren",
     "NO_REPLY",
     "Name",
     "NameTaken",

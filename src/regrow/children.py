@@ -16,7 +16,10 @@ from .runtime import Process
 
 @attrs.frozen
 class ChildInfo:
-    """One child of a supervisor: its id, its pid if it runs, and whether it is just being restarted."""
+    """One child of a supervisor: its id, its pid if it runs, and whether it is just being restarted.
+
+    Of a dynamic supervisor several children may have one id: there it only says what they are.
+    """
 
     id: str
     pid: Pid | None
@@ -67,6 +70,8 @@ class Child:
     spec: ChildSpec
     process: Process | None = None
     """Also while it starts, and until the supervisor has handled its end."""
+    pid: Pid | None = None
+    """Of the process that was ready last: what others know it by, also between two tries."""
     retry: Retry | None = None
     """The last restart failed, and this message will try it again; none while there is a process."""
     restarts: int = 0

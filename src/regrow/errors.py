@@ -130,6 +130,13 @@ class AlreadyPresent(StartError):
         super().__init__(f"child {child_id!r} is present, but does not run")
 
 
+class MaxChildren(StartError):
+    """The dynamic supervisor has as many children as it may have."""
+
+    def __init__(self, max_children: object) -> None:
+        super().__init__(f"there are {max_children} children, as many as there may be")
+
+
 class ChildError(Exception):
     """A supervisor refused what it was asked about a child."""
 

@@ -21,7 +21,7 @@ from .children import Child, ChildCounts, ChildInfo, Retry
 from .errors import ChildError, Ignore, Ignored, StartError, StartFailed, Stop, UnknownRequest, exit_reason
 from .handlers import Handling, call, run_call
 from .messages import Call, Exit, Failure
-from .reasons import Kill, Killed, Reason, Shutdown, unwrapped
+from .reasons import Crash, Kill, Killed, Reason, Shutdown, unwrapped
 from .refs import ServerRef
 from .reports import RestartReport
 from .runtime import Process, this_process
@@ -197,6 +197,7 @@ class OwnerRunner(ABC):
         except StartError:
             self._gone(child)
             raise
+        child.pid = ref.pid
         child.release_arguments()
         me.runtime.reports.progress(f"{me!r} started {child.spec.id} as {ref.pid}", pid=ref.pid)
         return ref
@@ -251,6 +252,14 @@ class OwnerRunner(ABC):
                     pid=process.pid,
                 )
             process.die(Killed())
+
+    def _checked(self, spec: object) -> ChildSpec:
+        """A specification that somebody sent, fit to be started here. Raises `StartFailed`."""
+        try:
+            (checked,) = checked_specs([spec], self.flags)
+        except (TypeError, ValueError) as error:
+            raise StartFailed(Crash(error)) from None
+        return checked
 
     # -- what a restart costs
 

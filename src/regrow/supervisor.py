@@ -28,7 +28,7 @@ from ._pure.restart import (
     verdict,
 )
 from .behaviour import TypedChild
-from .children import Child, FailedToStartChild, outcome_of, reason_of
+from .children import Child, ChildInfo, FailedToStartChild, outcome_of, reason_of
 from .errors import (
     AlreadyPresent,
     AlreadyStarted,
@@ -37,12 +37,11 @@ from .errors import (
     ChildRunning,
     Ignored,
     StartError,
-    StartFailed,
     Stop,
 )
 from .handlers import call
 from .owner import Owner, OwnerRunner, checked_specs, runner_here
-from .reasons import Crash, Reason, Shutdown
+from .reasons import Reason, Shutdown
 from .refs import Behaviour, ServerRef
 
 S = TypeVar("S", bound=Behaviour)
@@ -70,6 +69,11 @@ class Supervisor(Owner):
     async def start_child(self, spec: TypedChild[S]) -> ServerRef[S]:
         """Add a child and start it. Raises `AlreadyStarted`, `AlreadyPresent`, or why it did not start."""
         return await _mine().start_child(spec)
+
+    @call(timeout=None)
+    async def which_child(self, child_id: str) -> ChildInfo:
+        """The child of this id. Raises `ChildNotFound`."""
+        return _mine().which_child(child_id)
 
     @call(timeout=None)
     async def terminate_child(self, child_id: str) -> None:
@@ -182,10 +186,7 @@ class SupervisorRunner(OwnerRunner):
     # -- administration
 
     async def start_child(self, spec: TypedChild[S]) -> ServerRef[S]:
-        try:
-            (checked,) = checked_specs([spec], self.flags)
-        except (TypeError, ValueError) as error:
-            raise StartFailed(Crash(error)) from None
+        checked = self._checked(spec)
         self._allow(Request.START_CHILD, checked.id)
         child = self.children[checked.id] = Child(checked)
         try:
@@ -196,6 +197,12 @@ class SupervisorRunner(OwnerRunner):
         if ref is None:
             raise Ignored(checked.id)
         return ref
+
+    def which_child(self, child_id: str) -> ChildInfo:
+        child = self._find(child_id)
+        if child is None:
+            raise ChildNotFound(str(child_id))
+        return child.info
 
     async def terminate_child(self, child_id: str) -> None:
         self._allow(Request.TERMINATE_CHILD, child_id)
@@ -215,9 +222,12 @@ class SupervisorRunner(OwnerRunner):
         self._allow(Request.DELETE_CHILD, child_id)
         del self.children[child_id]
 
+    def _find(self, child_id: object) -> Child | None:
+        return self.children.get(child_id) if isinstance(child_id, str) else None  # whatever a caller may send
+
     def _allow(self, request: Request, child_id: object) -> None:
         """Raise what a request about this child is refused with, if it is."""
-        child = self.children.get(child_id) if isinstance(child_id, str) else None  # whatever a caller may send
+        child = self._find(child_id)
         match admin(request, None if child is None else child.status):
             case Answer.OK:
                 return

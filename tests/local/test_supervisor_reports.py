@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from types import FrameType
 from typing import Any
 
 import anyio
@@ -42,6 +39,7 @@ from tests.local.supervisor_kit import (
     Script,
     Tree,
     children,
+    counted_calls,
     end,
     ended,
     pid_of,
@@ -234,22 +232,6 @@ class Untouched(dict[str, Any]):
     def items(self) -> Any:
         self.walks += 1
         return super().items()
-
-
-@contextmanager
-def counted_calls() -> Iterator[list[int]]:
-    """Count the calls of Python functions while this lasts: a measure of work that no clock disturbs."""
-    count = [0]
-
-    def profile(_frame: FrameType, event: str, _arg: object) -> None:
-        count[0] += event == "call"
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        yield count
-    finally:
-        sys.setprofile(before)
 
 
 async def test_a_restart_among_a_thousand_siblings_touches_only_the_one() -> None:

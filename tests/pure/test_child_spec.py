@@ -16,6 +16,7 @@ from regrow._pure.child_spec import (
     Flags,
     Restart,
     Strategy,
+    check_dynamic_flags,
     check_flags,
     check_specs,
 )
@@ -195,6 +196,48 @@ def test_all_wrong_flags_are_named_at_once() -> None:
     """As with specifications."""
     with pytest.raises(ValueError, match=r"strategy must .*; intensity must .*; period must .*; auto_shutdown must "):
         check_flags("all", -1, 0, "sometimes")
+
+
+DYNAMIC_WORDS = *WORDS, "infinity", ()
+
+
+def test_flags_of_a_dynamic_supervisor_come_back_as_members() -> None:
+    """Those of every supervisor, and its own two."""
+    shared = Flags(Strategy.ONE_FOR_ONE, 1, 5.0, AutoShutdown.NEVER)
+    flags = check_dynamic_flags(*WORDS, 7, ["a"])
+    assert Flags(flags.strategy, flags.intensity, flags.period_s, flags.auto_shutdown) == shared
+    assert (flags.max_children, flags.extra_arguments) == (7, ("a",))
+
+
+@pytest.mark.parametrize(
+    ("place", "field", "wrongs"),
+    [
+        (0, "strategy", [Strategy.ONE_FOR_ALL, Strategy.REST_FOR_ONE, "simple_one_for_one", None]),
+        (1, "intensity", [-1, 1.0]),
+        (2, "period", [0, math.inf]),
+        (3, "auto_shutdown", ["always"]),
+        (4, "max_children", [-1, 1.0, True, None, "many", math.inf]),
+        (5, "extra_arguments", ["ab", None, 1, {}]),
+    ],
+)
+def test_a_wrong_flag_of_a_dynamic_supervisor_is_refused_by_name_and_value(
+    place: int, field: str, wrongs: list[object]
+) -> None:
+    """It has no order of children, so no other strategy than one_for_one (DYN-002)."""
+    for wrong in wrongs:
+        flags: list[object] = list(DYNAMIC_WORDS)
+        flags[place] = wrong
+        with pytest.raises(ValueError, match=f"^dynamic supervisor flags: {field} must be [^;]*$") as caught:
+            check_dynamic_flags(*flags)
+        assert str(caught.value).endswith(f", not {wrong!r}")
+
+
+@pytest.mark.parametrize("held", range(4))
+@pytest.mark.parametrize("limit", [0, 1, 2, 3, "infinity"])
+def test_there_is_room_below_the_limit(limit: int | str, held: int) -> None:
+    """All small limits and numbers; without a limit there always is."""
+    has_room = check_dynamic_flags(*WORDS, limit, ()).has_room(held)
+    assert has_room is (limit == "infinity" or held < int(limit))
 
 
 def test_children_of_one_supervisor_come_back_as_a_tuple() -> None:

@@ -12,6 +12,7 @@ from regrow import (
     ChildSpec,
     Deferred,
     Down,
+    DynamicSupervisor,
     GenServer,
     Name,
     Normal,
@@ -206,10 +207,39 @@ async def generic_servers() -> None:
     assert_type(await Cell[int].get(cell), int)
 
 
+class Jobs(DynamicSupervisor):
+    intensity = 3
+    strategy = "one_for_one"
+    max_children = 100
+
+    def __init__(self, database: str) -> None:
+        self.extra_arguments = (database,)
+
+    def init(self) -> None: ...
+
+    @call(timeout=None)
+    async def add(self, n: int) -> ServerRef[Counter]:
+        return await self.start_child(child(Counter, n))
+
+
+async def dynamic_supervisors() -> None:
+    jobs = await start_link(Jobs, "db")
+    ref = await DynamicSupervisor.start_child(jobs, child(Counter, 3))
+    assert_type(ref, ServerRef[Counter])
+    assert_type(await Jobs.add(jobs, 3), ServerRef[Counter])
+    assert_type(await DynamicSupervisor.which_children(jobs), list[ChildInfo])
+    assert_type(await DynamicSupervisor.count_children(jobs), ChildCounts)
+    assert_type(await DynamicSupervisor.which_child(jobs, ref), ChildInfo)
+    await DynamicSupervisor.terminate_child(jobs, ref)
+    await DynamicSupervisor.terminate_child(jobs, ref.pid)
+    await start_link(DynamicSupervisor)
+
+
 async def supervisors() -> None:
     sup = await start_link(JobCenterSup)
     assert_type(await Supervisor.which_children(sup), list[ChildInfo])
     assert_type(await Supervisor.count_children(sup), ChildCounts)
+    assert_type(await Supervisor.which_child(sup, "job_center_serv"), ChildInfo)
     assert_type(await Supervisor.start_child(sup, child(Counter, 3)), ServerRef[Counter])
 
 

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from regrow import Deferred, GenServer, Name, ServerRef, Supervisor, Via, call, cast, child, spawn, start_link
+from regrow import (
+    Deferred,
+    DynamicSupervisor,
+    GenServer,
+    Name,
+    ServerRef,
+    Supervisor,
+    Via,
+    call,
+    cast,
+    child,
+    spawn,
+    start_link,
+)
 from tests.typing.accepted import Counter, JobCenterSup, Phonebook, Sub, worker
 
 
@@ -54,3 +67,14 @@ async def wrong_calls(ref: ServerRef[Counter]) -> None:
 async def wrong_names() -> None:
     await Counter.add(Via(Phonebook(), "x", JobCenterSup), 3)  # 22 via name of another class
     Via(object(), "x", Counter)  # 23 not a registry
+
+
+class NoOrder(DynamicSupervisor):
+    strategy = "one_for_all"  # 24 a dynamic supervisor knows no other strategy
+
+
+async def wrong_children(jobs: ServerRef[DynamicSupervisor]) -> None:
+    await Supervisor.which_children(jobs)  # 25 another kind of supervisor
+    await DynamicSupervisor.start_child(jobs, Counter)  # 26 a class is no specification
+    await DynamicSupervisor.terminate_child(jobs, "Counter")  # 27 there are no ids
+    _r: ServerRef[Sub] = await DynamicSupervisor.start_child(jobs, child(Counter, 3))  # 28 another class

@@ -74,6 +74,7 @@ RestartWord: TypeAlias = Literal["permanent", "transient", "temporary"]
 StrategyWord: TypeAlias = Literal["one_for_one", "one_for_all", "rest_for_one"]
 AutoShutdownWord: TypeAlias = Literal["never", "any_significant", "all_significant"]
 ChildTypeWord: TypeAlias = Literal["worker", "supervisor"]
+ChildLimit: TypeAlias = int | Literal["infinity"]
 ShutdownTime: TypeAlias = float | Literal["infinity", "brutal_kill"]
 
 WORKER_SHUTDOWN_S = 5.0  # what OTP gives a worker; a supervisor gets all the time its own children need
@@ -112,6 +113,10 @@ def _is_positive(value: object) -> TypeGuard[float]:  # not a number is neither 
     return _is_number(value) and value > 0
 
 
+def _is_count(value: object) -> bool:
+    return type(value) is int and value >= 0
+
+
 def _is_shutdown(value: object) -> bool:
     if isinstance(value, str):
         return value in ("infinity", "brutal_kill")
@@ -146,11 +151,23 @@ _SPEC_RULES = (
     _Rule("start_timeout", lambda v: v is None or _is_positive(v), "seconds above 0 or None"),
 )
 
-_FLAG_RULES = (
-    _Rule("strategy", lambda v: isinstance(v, Strategy), "one_for_one, one_for_all or rest_for_one"),
-    _Rule("intensity", lambda v: type(v) is int and v >= 0, "a whole number of at least 0"),
+_LIMIT_RULES = (
+    _Rule("intensity", _is_count, "a whole number of at least 0"),
     _Rule("period", lambda v: _is_positive(v) and v < math.inf, "a finite number of seconds above 0"),
     _Rule("auto_shutdown", lambda v: isinstance(v, AutoShutdown), "never, any_significant or all_significant"),
+)
+
+
+_FLAG_RULES = (
+    _Rule("strategy", lambda v: isinstance(v, Strategy), "one_for_one, one_for_all or rest_for_one"),
+    *_LIMIT_RULES,
+)
+
+_DYNAMIC_FLAG_RULES = (
+    _Rule("strategy", lambda v: v is Strategy.ONE_FOR_ONE, "one_for_one"),
+    *_LIMIT_RULES,
+    _Rule("max_children", lambda v: v == "infinity" or _is_count(v), "a whole number of at least 0 or infinity"),
+    _Rule("extra_arguments", lambda v: isinstance(v, tuple | list), "a tuple or a list"),
 )
 
 
@@ -261,6 +278,40 @@ def check_flags(strategy: object, intensity: object, period: object, auto_shutdo
     }
     _refuse("supervisor flags", _broken(_FLAG_RULES, values.__getitem__))
     return Flags(values["strategy"], values["intensity"], float(values["period"]), values["auto_shutdown"])
+
+
+@attrs.frozen
+class DynamicFlags(Flags):
+    """The same of a dynamic supervisor, with what only that one has."""
+
+    max_children: ChildLimit
+    extra_arguments: tuple[object, ...]
+
+    def has_room(self, children: int) -> bool:
+        """Whether one more may be added to so many children."""
+        return self.max_children == "infinity" or children < self.max_children
+
+
+def check_dynamic_flags(
+    strategy: object,
+    intensity: object,
+    period: object,
+    auto_shutdown: object,
+    max_children: object,
+    extra_arguments: object,
+) -> DynamicFlags:
+    """The flags of a dynamic supervisor, words turned into members. Raises `ValueError` that names each wrong flag."""
+    values: dict[str, Any] = {
+        "strategy": _member(Strategy, strategy),
+        "intensity": intensity,
+        "period": period,
+        "auto_shutdown": _member(AutoShutdown, auto_shutdown),
+        "max_children": max_children,
+        "extra_arguments": extra_arguments,
+    }
+    _refuse("dynamic supervisor flags", _broken(_DYNAMIC_FLAG_RULES, values.__getitem__))
+    values |= {"period_s": float(values.pop("period")), "extra_arguments": tuple(values["extra_arguments"])}
+    return DynamicFlags(**values)
 
 
 def check_specs(specs: Iterable[object], auto_shutdown: AutoShutdown) -> tuple[ChildSpec, ...]:
