@@ -18,7 +18,8 @@ INTERFACE = {
         NodeDown Timeout Stop Ignore monitor_node monitor_nodes nodes connect disconnect portable NotPortable""",
     "reasons": " ".join(REASONS),
     "servers": """GenServer Behaviour call cast Deferred NO_REPLY reply gen_call gen_cast start start_link start_monitor
-        stop ServerRef Name Via ViaRegistry this_request time_left""",
+        stop ServerRef Name Via ViaRegistry this_request time_left
+        gen_send_request SentRequest RequestCollection""",
     "supervisors": "Supervisor DynamicSupervisor child ChildSpec TypedChild ChildInfo Strategy AutoShutdown Restart",
     "applications": "Application NormalStart Failover Takeover StartType application",
     "system messages": "sys",

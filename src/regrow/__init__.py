@@ -23,6 +23,7 @@ from .behaviour import start_link as start_link
 from .behaviour import start_monitor as start_monitor
 from .calls import gen_call as gen_call
 from .calls import gen_cast as gen_cast
+from .calls import gen_send_request as gen_send_request
 from .calls import stop as stop
 from .calls import time_left as time_left
 from .children import ChildCounts as ChildCounts
@@ -111,6 +112,8 @@ from .refs import Name as Name
 from .refs import ServerRef as ServerRef
 from .refs import Via as Via
 from .refs import ViaRegistry as ViaRegistry
+from .sent_requests import RequestCollection as RequestCollection
+from .sent_requests import SentRequest as SentRequest
 from .supervisor import Supervisor as Supervisor
 
 __all__ = [
@@ -169,7 +172,9 @@ __all__ = [
     "Reason",
     "Reference",
     "RemoteError",
+    "RequestCollection",
     "Restart",
+    "SentRequest",
     "ServerExited",
     "ServerRef",
     "Shutdown",
@@ -198,6 +203,7 @@ __all__ = [
     "flush",
     "gen_call",
     "gen_cast",
+    "gen_send_request",
     "link",
     "make_ref",
     "monitor",

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine
 from contextlib import suppress
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from ._pure.ids import Pid, Reference
 from .errors import CallingSelf, CallTimeout, NoProcess, ServerExited
-from .messages import NO_KWARGS, Call, Cast, Request, describe, result_of
+from .gen import exchange, exchange_far, request
+from .messages import NO_KWARGS, Call, Cast, describe
 from .reasons import Normal, Reason, as_reason
 from .refs import Behaviour, Dest, Server, deliver, item_of, runtime_for
-from .runtime import Process, Runtime, current
-from .signals import Item, Send
+from .runtime import Process, current
+from .sent_requests import SentRequest, send_request
 from .system_words import Operation, SystemAsk, SystemRequest, Terminate
 
 P = ParamSpec("P")
@@ -23,73 +23,20 @@ S_contra = TypeVar("S_contra", bound=Behaviour, contravariant=True)
 CALL_TIMEOUT_S = 5.0  # what a call waits unless it or its class says otherwise, as in OTP
 
 
-async def request(
-    dest: Dest, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout_s: float | None
-) -> Any:
-    """Send a request and wait for its reply; what every call comes down to."""
-    me = current.get(None)
-    runtime = runtime_for(dest)
-    item = item_of(dest, runtime)
-    server = runtime.lookup(item)
-    caller = me.pid if isinstance(me, Process) else None
-    call = Call(caller, runtime.backend.promise(), method, args, kwargs)
-    if server is None:
-        left_s = None if timeout_s is None else float(timeout_s)
-        return await _exchange_far(
-            runtime, item, call, lambda ref: Request(ref, method, args, kwargs, left_s), timeout_s
-        )
-    if server is me:
-        raise CallingSelf(server.pid)
-    return await exchange(server, call, server.mailbox.post, timeout_s)
-
-
-async def exchange(server: Process, call: Call, post: Callable[[Call], None], timeout_s: float | None) -> Any:
-    """Put the call into the server's mailbox and wait for its answer, whichever way it ends."""
-    _check_timeout(timeout_s)
-    call.admit(server.requests)
-    post(call)
-    if timeout_s is not None:
-        server.runtime.timers.expire_after(timeout_s, call)
-    try:
-        return result_of(await call.promise)
-    finally:
-        call.withdraw()
-
-
-async def _exchange_far(
-    runtime: Runtime, item: Item, call: Call, envelope: Callable[[Reference], object], timeout_s: float | None
-) -> Any:
-    """The same with a server on another node. Its reply comes to an alias, which nobody knows once this is over."""
-    _check_timeout(timeout_s)
-    node, to = (item.node, item) if isinstance(item, Pid) else (item[1], item[0])
-    if node == runtime.node_name:
-        raise NoProcess(to)
-    ref = runtime.make_ref()
-    runtime.aliases[ref] = call
-    call.admit(runtime.outgoing.setdefault(node, {}))
-    try:
-        # A process of another node in this interpreter calls through a reference of this one as an outsider would.
-        sender = call.caller if call.caller in runtime.processes else None
-        runtime.dispatch(node, Send(sender or runtime.nobody, to, envelope(ref)))
-        if timeout_s is not None:
-            runtime.timers.expire_after(timeout_s, call)
-        return result_of(await call.promise)
-    finally:
-        call.withdraw()
-        runtime.aliases.pop(ref, None)
-
-
-def _check_timeout(timeout_s: float | None) -> None:
-    if timeout_s is not None and not timeout_s >= 0:  # nothing is sent then; so put, it catches NaN as well
-        raise ValueError(f"a timeout is None or seconds from 0 up, not {timeout_s!r}")
-
-
 async def gen_call(dest: Dest, request_: object, timeout: float | None = CALL_TIMEOUT_S) -> Any:
     """Call a server in the OTP form: its `handle_call` gets the request. Untyped. OTP's `gen_server:call`.
 
     Raises `CallTimeout`, `NoProcess`, `CallingSelf` or `ServerExited`, all of them `CallError`.
     """
     return await request(dest, None, (request_,), NO_KWARGS, timeout)
+
+
+def gen_send_request(dest: Dest, request_: object) -> SentRequest[Any]:
+    """Send a request in the OTP form and return at once. OTP's `gen_server:send_request`.
+
+    Never fails, but for what may not leave this node (`NotPortable`): what goes wrong is said where it is waited for.
+    """
+    return send_request(dest, None, (request_,), NO_KWARGS)
 
 
 def gen_cast(dest: Dest, request_: object) -> None:
@@ -128,6 +75,10 @@ class BoundCall(Generic[S_contra, P, R]):
     def __call__(self, ref: Server[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> Coroutine[Any, Any, R]:
         """Send the request and wait for the reply. Raises `CallError`, or what the server failed the reply with."""
         return request(ref, self._method, args, kwargs, self._timeout_s)
+
+    def send_request(self, ref: Server[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> SentRequest[R]:
+        """Send the request and return at once; its reply can be waited for later, with a timeout, or given up."""
+        return send_request(ref, self._method, args, kwargs)
 
     def with_timeout(self, seconds: float | None) -> BoundCall[S_contra, P, R]:
         """The same call with another time to wait for the reply; `None` waits for ever."""
@@ -176,7 +127,7 @@ async def system_request(dest: Dest, operation: Operation, timeout_s: float | No
     process = runtime.lookup(item)
     request_ = SystemRequest(me.pid if isinstance(me, Process) else None, runtime.backend.promise(), operation)
     if process is None:
-        return await _exchange_far(runtime, item, request_, lambda ref: SystemAsk(ref, operation), timeout_s)
+        return await exchange_far(runtime, item, request_, lambda ref: SystemAsk(ref, operation), timeout_s)
     if process is me:
         raise CallingSelf(process.pid)
     return await exchange(process, request_, process.mailbox.post_system, timeout_s)

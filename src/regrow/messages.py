@@ -129,7 +129,7 @@ class From:
 class Call(From):
     """A request that wants a reply. `method` is None in the OTP form, whose request is then `args[0]`."""
 
-    __slots__ = ("args", "deadline", "kwargs", "method", "promise")
+    __slots__ = ("args", "deadline", "kwargs", "method", "promise", "reference")
 
     def __init__(
         self, caller: Pid | None, promise: Promise, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -137,6 +137,7 @@ class Call(From):
         self.caller = caller  # not by way of `super`: every call comes through here
         self._open = None
         self.deadline = math.inf  # when its caller's time is up, on the clock of the server's node
+        self.reference: Reference | None = None  # what other nodes know it by
         self.promise: Final = promise
         self.method: Final = method
         self.args: Final = args

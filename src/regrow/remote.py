@@ -8,11 +8,12 @@ from typing import Any, assert_never
 from ._pure.codec import NotPortable, Unreadable
 from ._pure.ids import Pid, Reference
 from .errors import NoProcess, ServerExited
-from .messages import Call, Failure, NodeDown, NodeUp, Request
+from .messages import Call, Failure, From, NodeDown, NodeUp, Request
 from .reasons import NoConnection, NoProc, Reason, RemoteError
 from .runtime import Process, Runtime
 from .signals import (
     Demonitor,
+    GiveUp,
     Item,
     Link,
     Monitor,
@@ -30,12 +31,12 @@ from .wire import as_text
 class ReplyToNode:
     """The promise of a caller on another node: its result travels there, to the alias that waits."""
 
-    __slots__ = ("_done", "_reference", "_runtime", "node")
+    __slots__ = ("_done", "node", "reference", "runtime")
 
     def __init__(self, runtime: Runtime, node: str, reference: Reference) -> None:
         self.node = node
-        self._runtime = runtime
-        self._reference = reference
+        self.runtime = runtime
+        self.reference = reference
         self._done = False
 
     def done(self) -> bool:
@@ -49,7 +50,7 @@ class ReplyToNode:
             self._send(self._instead_of(value, error))
 
     def _send(self, value: object) -> None:
-        self._runtime.dispatch(self.node, Send(self._runtime.nobody, self._reference, value))
+        self.runtime.dispatch(self.node, Send(self.runtime.nobody, self.reference, value))
 
     def _instead_of(self, value: object, error: NotPortable) -> object:
         """What is said in place of what can't leave this node."""
@@ -60,7 +61,7 @@ class ReplyToNode:
                 return as_text(value)
             case _:
                 # The server did its work; that nobody over there can read the answer is the caller's news.
-                self._runtime.reports.warning(f"a reply to {self.node} cannot leave this node: {error}")
+                self.runtime.reports.warning(f"a reply to {self.node} cannot leave this node: {error}")
                 return Failure(RemoteError(type(error).__name__, str(error)))
 
     def __await__(self) -> Generator[Any, Any, Any]:
@@ -70,7 +71,20 @@ class ReplyToNode:
 class CallFromNode(Call):
     """A call by a process of another node. That its time is up it knows by itself: here it is forgotten, no more."""
 
-    __slots__ = ()
+    __slots__ = ("_reply",)
+
+    def __init__(self, caller: Pid, reply: ReplyToNode, method: str | None, args: Any, kwargs: Any) -> None:
+        super().__init__(caller, reply, method, args, kwargs)
+        self.reference = reply.reference
+        self._reply = reply
+
+    def admit(self, open_requests: dict[From, None]) -> None:
+        super().admit(open_requests)
+        self._reply.runtime.incoming[self._reply.reference] = self
+
+    def withdraw(self) -> bool:
+        self._reply.runtime.incoming.pop(self._reply.reference, None)
+        return super().withdraw()
 
     def expire(self, timeout_s: float) -> None:
         self.withdraw()
@@ -84,6 +98,10 @@ def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
         case Send():
             assert not isinstance(signal.to, Reference), "seen above"
             _message(runtime, node, signal.sender, signal.to, signal.message)
+        case GiveUp(reference):
+            call = runtime.incoming.get(reference)
+            if call is not None and reference.node == node:
+                call.withdraw()
         case Link(sender, to):
             _link(runtime, node, sender, to)
         case Unlink(sender, to, number):

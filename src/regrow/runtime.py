@@ -72,6 +72,7 @@ class Process(Relations):
         "requests",
         "runner",
         "runtime",
+        "sent",
         "server",
         "shutdown",
         "start_error",
@@ -89,6 +90,7 @@ class Process(Relations):
         self.ended: Reason | None = None
         self.inherited: Reason | None = None  # its parent ended with this, and it ends in order for that
         self.requests: dict[From, None] = {}  # calls it has not answered
+        self.sent: dict[Held, None] = {}  # requests whose answers it may still wait for
         self.parent: Pid | None = None  # who started it with a link: obeyed by behaviours
         self.ancestors: tuple[Pid, ...] = () if parent is None else (parent.pid, *parent.ancestors)
         self.home: TaskGroup = runtime.home if parent is None else parent.home  # where what it spawns lives
@@ -199,6 +201,8 @@ class Process(Relations):
         runtime.forget(self)
         for request in tuple(self.requests):
             request.server_ended(reason)
+        for sent in tuple(self.sent):
+            sent.release(self)
         for ref in tuple(self.monitors):
             self.demonitor(ref)
         failed_start = self.started is not None and not self.started.done()
@@ -276,6 +280,7 @@ class Runtime:
         self.processes: dict[Pid, Process] = {}
         self.registry = Registry()
         self.aliases: dict[Reference, Call] = {}  # calls to other nodes, by the reference that their reply will bear
+        self.incoming: dict[Reference, Call] = {}  # calls of other nodes that are not answered, by the same reference
         self.outgoing: dict[str, dict[From, None]] = {}  # the same by node
         self.timers = Timers(clock)
         self.reports = Reports(node_name)

@@ -27,6 +27,13 @@ class Send:
 
 
 @attrs.frozen
+class GiveUp:
+    """Nobody waits any more for the reply that would go to this alias, and the time of the request is not up yet."""
+
+    reference: Reference
+
+
+@attrs.frozen
 class Link:
     """Link both; answered with an exit if `to` is not alive."""
 
@@ -90,7 +97,7 @@ class SendDown:
     reason: Reason
 
 
-Signal: TypeAlias = Send | Link | Unlink | UnlinkAck | SendExit | Monitor | Demonitor | SendDown
+Signal: TypeAlias = Send | GiveUp | Link | Unlink | UnlinkAck | SendExit | Monitor | Demonitor | SendDown
 
 
 class Route(Protocol):

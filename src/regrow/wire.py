@@ -33,7 +33,7 @@ from .reasons import (
 )
 from .refs import Behaviour, Name, ServerRef
 from .runtime import Runtime
-from .signals import Demonitor, Link, Monitor, Send, SendDown, SendExit, Signal, Unlink, UnlinkAck
+from .signals import Demonitor, GiveUp, Link, Monitor, Send, SendDown, SendExit, Signal, Unlink, UnlinkAck
 from .system_words import Resume, Suspend, SystemAsk, Terminate
 
 
@@ -276,6 +276,7 @@ _WORDS: tuple[Kind, ...] = (
     word(NodeDown, str, _TEXT_OR_NONE),
     word(Timeout),
     word(Send, Pid, (Pid, str, Reference), object, seal=2),
+    word(GiveUp, Reference),
     word(Link, Pid, Pid),
     word(Unlink, Pid, Pid, int),
     word(UnlinkAck, Pid, Pid, int),

@@ -37,7 +37,7 @@ from regrow.reasons import (
 )
 from regrow.refs import Behaviour
 from regrow.runtime import Runtime
-from regrow.signals import Demonitor, Link, Monitor, Send, SendDown, SendExit, Unlink, UnlinkAck
+from regrow.signals import Demonitor, GiveUp, Link, Monitor, Send, SendDown, SendExit, Unlink, UnlinkAck
 from regrow.system_words import SystemAsk, Terminate
 from regrow.testing import MemoryNetwork
 from regrow.wire import TEXT_MAX, Mesh, Tell, encode_signal, origin_of, vocabulary
@@ -84,6 +84,7 @@ SIGNALS = (
     | st.builds(SendExit, PIDS, TARGETS, REASONS, st.booleans())
     | st.builds(Monitor, PIDS, REFERENCES, TARGETS)
     | st.builds(Demonitor, PIDS, REFERENCES, TARGETS)
+    | st.builds(GiveUp, REFERENCES)
     | st.builds(SendDown, REFERENCES, PIDS, ITEMS, REASONS)
 )
 WORDS = SIGNALS | st.builds(Mesh, st.lists(NODES).map(tuple)) | st.builds(Tell, TEXTS, MESSAGES)
@@ -193,7 +194,7 @@ def test_where_a_signal_comes_from() -> None:
         Demonitor(PID, REF, OTHER),
     ]
     assert [origin_of(signal) for signal in signals] == [PID] * len(signals)
-    assert [origin_of(term) for term in (SendDown(REF, PID, OTHER, Normal()), Mesh(()), PID)] == [None] * 3
+    assert [origin_of(term) for term in (SendDown(REF, PID, OTHER, Normal()), GiveUp(REF), Mesh(()), PID)] == [None] * 4
 
 
 # -- the wrong make

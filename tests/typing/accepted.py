@@ -19,6 +19,8 @@ from regrow import (
     Pid,
     Reason,
     Reference,
+    RequestCollection,
+    SentRequest,
     ServerRef,
     Stop,
     Strategy,
@@ -29,6 +31,7 @@ from regrow import (
     cast,
     child,
     gen_call,
+    gen_send_request,
     monitor,
     receive,
     self_pid,
@@ -179,6 +182,18 @@ async def servers() -> None:
     assert_type(await Counter.add.within_deadline()(ref, 3), int)
     assert_type(await Counter.add.with_timeout(2.0).within_deadline()(Name("counter", Counter), 3), int)
     await gen_call(ref, "hello", timeout=time_left())
+    request = Counter.add.send_request(ref, 3)
+    assert_type(request, SentRequest[int])
+    assert_type(await request.wait(0.5), int)
+    assert_type(await request.receive(), int)
+    request.abandon()
+    assert_type(Counter.opt.send_request(Name("counter", Counter), key="b"), SentRequest[tuple[int, str] | None])
+    assert_type(Counter.wait_even.with_timeout(2.0).send_request(ref), SentRequest[int])
+    requests: RequestCollection[int | str, str] = RequestCollection()
+    requests.add(request, "add")
+    requests.add(Counter.slow.send_request(ref, 1), "slow")
+    assert_type(await requests.wait(), tuple[SentRequest[int | str], str])
+    await gen_send_request("counter", "hello").wait()
     assert_type(this_request().expired, bool)
     Counter.reset(ref)
     Counter.preset(ref, 3)

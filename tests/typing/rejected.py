@@ -78,3 +78,9 @@ async def wrong_children(jobs: ServerRef[DynamicSupervisor]) -> None:
     await DynamicSupervisor.start_child(jobs, Counter)  # 26 a class is no specification
     await DynamicSupervisor.terminate_child(jobs, "Counter")  # 27 there are no ids
     _r: ServerRef[Sub] = await DynamicSupervisor.start_child(jobs, child(Counter, 3))  # 28 another class
+
+
+async def wrong_requests(ref: ServerRef[Counter]) -> None:
+    Counter.add.send_request(ref, "3")  # 29 wrong argument of a request
+    await Counter.add.send_request(ref, 3)  # 30 awaiting a request rather than its reply
+    _y: str = await Counter.add.send_request(ref, 3).wait()  # 31 wrong reply type of a request
