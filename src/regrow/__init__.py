@@ -10,6 +10,7 @@ from ._pure.codec import NotPortable as NotPortable
 from ._pure.config import ConfigError as ConfigError
 from ._pure.ids import Pid as Pid
 from ._pure.ids import Reference as Reference
+from ._pure.ids import TimerRef as TimerRef
 from ._pure.manifest import ManifestError as ManifestError
 from .application_master import Application as Application
 from .application_master import Failover as Failover
@@ -70,6 +71,7 @@ from .messages import From as From
 from .messages import NodeDown as NodeDown
 from .messages import NodeUp as NodeUp
 from .messages import Timeout as Timeout
+from .messages import TimerFired as TimerFired
 from .node import Node as Node
 from .node import current_node as current_node
 from .nodes import check_portable as check_portable
@@ -115,6 +117,14 @@ from .refs import ViaRegistry as ViaRegistry
 from .sent_requests import RequestCollection as RequestCollection
 from .sent_requests import SentRequest as SentRequest
 from .supervisor import Supervisor as Supervisor
+from .timer import cancel_timer as cancel_timer
+from .timer import exit_after as exit_after
+from .timer import kill_after as kill_after
+from .timer import read_timer as read_timer
+from .timer import send_after as send_after
+from .timer import send_at as send_at
+from .timer import send_interval as send_interval
+from .timer import start_timer as start_timer
 
 __all__ = [
     "AlreadyPresent",
@@ -187,12 +197,15 @@ __all__ = [
     "Supervisor",
     "Takeover",
     "Timeout",
+    "TimerFired",
+    "TimerRef",
     "TypedChild",
     "UnknownRequest",
     "Via",
     "ViaRegistry",
     "application",
     "call",
+    "cancel_timer",
     "cast",
     "check_portable",
     "child",
@@ -200,10 +213,12 @@ __all__ = [
     "current_node",
     "demonitor",
     "disconnect",
+    "exit_after",
     "flush",
     "gen_call",
     "gen_cast",
     "gen_send_request",
+    "kill_after",
     "link",
     "make_ref",
     "monitor",
@@ -211,19 +226,24 @@ __all__ = [
     "monitor_nodes",
     "nodes",
     "portable",
+    "read_timer",
     "receive",
     "register",
     "registered",
     "reply",
     "self_pid",
     "send",
+    "send_after",
+    "send_at",
     "send_exit",
+    "send_interval",
     "spawn",
     "spawn_link",
     "spawn_monitor",
     "start",
     "start_link",
     "start_monitor",
+    "start_timer",
     "stop",
     "sys",
     "this_request",

@@ -47,10 +47,8 @@ def gen_cast(dest: Dest, request_: object) -> None:
 def post_cast(dest: Dest, envelope: Cast) -> None:
     """Send a cast; nobody there is no error."""
     runtime = runtime_for(dest)
-    me = current.get(None)
-    sender = me.pid if isinstance(me, Process) and me.runtime is runtime else runtime.nobody
     with suppress(NoProcess):
-        deliver(runtime, sender, dest, envelope)
+        deliver(runtime, runtime.sender(), dest, envelope)
 
 
 def time_left() -> float | None:

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from ._pure.codec import SealsItself, Unreadable
-from ._pure.ids import Pid, ProcessName, Reference
+from ._pure.ids import Pid, ProcessName, Reference, TimerRef
 from .errors import NO_REPLY, CallError, CallTimeout, ServerExited, short
 from .reasons import Reason
 
@@ -54,6 +54,14 @@ class NodeDown:
 @attrs.frozen
 class Timeout:
     """Nothing came within the idle timeout that the server had asked for."""
+
+
+@attrs.frozen
+class TimerFired:
+    """The time of a timer has come that was set with `start_timer`; `message` is what it was given."""
+
+    ref: TimerRef
+    message: object
 
 
 @attrs.frozen
@@ -210,6 +218,7 @@ __all__ = [
     "NodeUp",
     "Promise",
     "Timeout",
+    "TimerFired",
     "describe",
     "result_of",
     "settle",

@@ -310,6 +310,7 @@ class _Running:
         return swallowed
 
     async def _tick(self) -> None:
+        current.set(Outsider(self.runtime))  # what is done for a timer is done here, whoever entered the node
         with self._ticker:
             await self.runtime.timers.run()
 
@@ -329,6 +330,7 @@ class _Running:
                     await process.wait_ended()
         self.runtime.closed = True
         self.body.end(reason)
+        self.runtime.process_timers.cancel_all()
         await self._leave_net()
         self._ticker.cancel()
 

@@ -12,7 +12,7 @@ from .mailbox import Mailbox
 from .messages import Down
 from .reasons import NoProc, Reason, as_reason
 from .refs import Dest, Name, ServerRef, Via, deliver, item_of, runtime_for
-from .runtime import Body, Process, Runtime, current, here, this_process
+from .runtime import Body, Process, Runtime, here, this_process
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -73,13 +73,7 @@ def send(dest: Dest, message: object) -> None:
     runtime = runtime_for(dest)
     if isinstance(dest, str) and runtime.registry.whereis(dest) is None:
         raise NoProcess(dest)
-    deliver(runtime, _sender(runtime), dest, message)
-
-
-def _sender(runtime: Runtime) -> Pid:
-    # A reference knows its node, so that code with no current node, or with another one, can send through it.
-    me = current.get(None)
-    return me.pid if isinstance(me, Process) and me.runtime is runtime else runtime.nobody
+    deliver(runtime, runtime.sender(), dest, message)
 
 
 @overload
@@ -213,7 +207,7 @@ def send_exit(dest: Dest, reason: Reason) -> None:
     runtime = runtime_for(dest)
     if isinstance(dest, str) and runtime.registry.whereis(dest) is None:
         raise NoProcess(dest)
-    runtime.exit_signal(_sender(runtime), item_of(dest, runtime), as_reason(reason))
+    runtime.exit_signal(runtime.sender(), item_of(dest, runtime), as_reason(reason))
 
 
 def trap_exit(flag: bool) -> bool:

@@ -24,6 +24,7 @@ from .clock import Clock
 from .errors import NotAProcess, NotInNode, StartError, StartFailed, exit_reason
 from .mailbox import Mailbox
 from .messages import Call, Down, Exit, Failure, From, Promise, Request, settle
+from .process_timers import ProcessTimers
 from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, is_quiet
 from .registry import Registry
 from .relations import Relations
@@ -205,6 +206,7 @@ class Process(Relations):
             sent.release(self)
         for ref in tuple(self.monitors):
             self.demonitor(ref)
+        runtime.process_timers.process_ended(self.pid)
         failed_start = self.started is not None and not self.started.done()
         if failed_start and self.parent is not None:
             self.drop_link(self.parent)
@@ -283,6 +285,7 @@ class Runtime:
         self.incoming: dict[Reference, Call] = {}  # calls of other nodes that are not answered, by the same reference
         self.outgoing: dict[str, dict[From, None]] = {}  # the same by node
         self.timers = Timers(clock)
+        self.process_timers = ProcessTimers(self.timers)
         self.reports = Reports(node_name)
         self.route: Route = NoRoute(self)
         self.node: object = None  # the node whose runtime this is
@@ -359,6 +362,11 @@ class Runtime:
             held.release(process)
 
     # -- signals to a process, wherever it is
+
+    def sender(self) -> Pid:
+        """Who sends what is sent here: the process this runs in, if it is one of this node, else nobody."""
+        me = current.get(None)
+        return me.pid if isinstance(me, Process) and me.runtime is self else self.nobody
 
     def send(self, sender: Pid, to: Item, message: object) -> None:
         """Post a message; silent if nobody is there."""

@@ -35,13 +35,17 @@ class Timer:
     def active(self) -> bool:
         return self.callback is not None
 
+    def left(self) -> float | None:
+        """The seconds until it fires, or `None` if it has fired or was cancelled."""
+        return None if self.callback is None else max(0.0, self.when - self._timers.clock.now())
+
     def cancel(self) -> float | None:
         """Stop the timer; the seconds that were left, or `None` if it had fired or was cancelled before."""
-        if self.callback is None:
-            return None
-        self.callback = None
-        self._timers.forget_one()
-        return max(0.0, self.when - self._timers.clock.now())
+        left = self.left()
+        if self.callback is not None:
+            self.callback = None
+            self._timers.forget_one()
+        return left
 
 
 class Timers:
@@ -62,7 +66,11 @@ class Timers:
 
     def after(self, seconds: float, callback: Callable[[], None]) -> Timer:
         """Call `callback` in `seconds`, not earlier. It runs in the ticker's task and must not fail."""
-        timer = Timer(self, self.clock.now() + seconds, callback)
+        return self.at(self.clock.now() + seconds, callback)
+
+    def at(self, when: float, callback: Callable[[], None]) -> Timer:
+        """The same at a time of the clock, at once if that is past."""
+        timer = Timer(self, when, callback)
         heapq.heappush(self._heap, (timer.when, next(self._order), timer))
         self._active += 1
         self._wake_for(timer.when)

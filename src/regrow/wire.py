@@ -17,7 +17,7 @@ from ._pure.codec import Codec, Kind, NotPortable, Sealed, SealsItself, Unreadab
 from ._pure.config import is_node_name
 from ._pure.ids import Pid, Reference
 from .errors import NoProcess, ServerExited
-from .messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout
+from .messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout, TimerFired
 from .portable import Marked
 from .reasons import (
     Crash,
@@ -275,6 +275,7 @@ _WORDS: tuple[Kind, ...] = (
     word(NodeUp, str),
     word(NodeDown, str, _TEXT_OR_NONE),
     word(Timeout),
+    word(TimerFired, Reference, object, seal=1),
     word(Send, Pid, (Pid, str, Reference), object, seal=2),
     word(GiveUp, Reference),
     word(Link, Pid, Pid),

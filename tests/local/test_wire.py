@@ -21,7 +21,7 @@ import regrow
 from regrow import GenServer, Name, Node, NotPortable, Pid, Reference, ServerRef, gen_call, receive, register, send
 from regrow._pure.codec import FRAME_BYTES_MAX, BadFrame, Codec, Unreadable
 from regrow.errors import NoProcess, ServerExited
-from regrow.messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout
+from regrow.messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout, TimerFired
 from regrow.portable import Marked, marked_in
 from regrow.reasons import (
     Crash,
@@ -74,6 +74,7 @@ DELIVERED = (
     | st.builds(NodeUp, NODES)
     | st.builds(NodeDown, NODES, st.none() | TEXTS)
     | st.just(Timeout())
+    | st.builds(TimerFired, REFERENCES, st.deferred(lambda: MESSAGES))
 )
 MESSAGES = terms(ATOMS | PIDS | REFERENCES | PLAIN_REASONS | ERRORS) | st.lists(REASONS | DELIVERED, max_size=3)
 SIGNALS = (

@@ -25,22 +25,28 @@ from regrow import (
     Stop,
     Strategy,
     Supervisor,
+    TimerFired,
+    TimerRef,
     TypedChild,
     Via,
     call,
+    cancel_timer,
     cast,
     child,
     gen_call,
     gen_send_request,
     monitor,
+    read_timer,
     receive,
     self_pid,
     send,
+    send_after,
     spawn,
     spawn_monitor,
     start,
     start_link,
     start_monitor,
+    start_timer,
     this_request,
     time_left,
     whereis,
@@ -266,6 +272,12 @@ async def processes() -> None:
     send(self_pid(), {"any": ("value", 1)})
     assert_type(await receive(Down, timeout=1.0), Down)
     await receive(lambda m: isinstance(m, Down))
+    timer = send_after(1.0, pid, "any")
+    assert_type(timer, TimerRef)
+    assert_type(cancel_timer(timer), float | None)
+    assert_type(read_timer(start_timer(1, Name("counter", Counter), "any")), float | None)
+    fired = await receive(TimerFired)
+    assert_type(fired.ref, TimerRef)
     assert_type(await receive(), object)
 
 

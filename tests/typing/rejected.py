@@ -11,8 +11,10 @@ from regrow import (
     Supervisor,
     Via,
     call,
+    cancel_timer,
     cast,
     child,
+    make_ref,
     spawn,
     start_link,
 )
@@ -84,3 +86,7 @@ async def wrong_requests(ref: ServerRef[Counter]) -> None:
     Counter.add.send_request(ref, "3")  # 29 wrong argument of a request
     await Counter.add.send_request(ref, 3)  # 30 awaiting a request rather than its reply
     _y: str = await Counter.add.send_request(ref, 3).wait()  # 31 wrong reply type of a request
+
+
+def wrong_timer() -> None:
+    cancel_timer(make_ref())  # 32 a reference of something else

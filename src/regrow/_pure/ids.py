@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, NewType
 
 import attrs
 
@@ -53,6 +53,9 @@ class Reference:
         return f"#Ref<{self.node}.{'.'.join(map(str, self.words))}>"
 
     __repr__ = __str__
+
+
+TimerRef = NewType("TimerRef", Reference)  # of a timer, and so no other reference can be cancelled as one
 
 
 @attrs.frozen
