@@ -30,8 +30,8 @@ INTERFACE = {
 }
 # What stands beside the interface: the errors and types that its names raise and return, and what helps with them.
 BESIDE = """ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest AlreadyPresent
-    ChildError ChildNotFound ChildRunning ChildRestarting ConfigError ManifestError
-    CookieError MandatoryNodesMissing MaxChildren NoRequest NodeNameTaken check_portable"""
+    CallbackFailed ChildError ChildNotFound ChildRunning ChildRestarting ConfigError ManifestError
+    CookieError MandatoryNodesMissing MaxChildren NoRequest NodeNameTaken ancestors check_portable"""
 
 PUBLIC = sorted(name for names in [*INTERFACE.values(), BESIDE] for name in names.split())
 

@@ -35,6 +35,7 @@ from .errors import NO_REPLY as NO_REPLY
 from .errors import AlreadyPresent as AlreadyPresent
 from .errors import AlreadyStarted as AlreadyStarted
 from .errors import ApplicationError as ApplicationError
+from .errors import CallbackFailed as CallbackFailed
 from .errors import CallError as CallError
 from .errors import CallingSelf as CallingSelf
 from .errors import CallTimeout as CallTimeout
@@ -81,6 +82,7 @@ from .nodes import monitor_node as monitor_node
 from .nodes import monitor_nodes as monitor_nodes
 from .nodes import nodes as nodes
 from .portable import portable as portable
+from .process import ancestors as ancestors
 from .process import demonitor as demonitor
 from .process import flush as flush
 from .process import link as link
@@ -135,6 +137,7 @@ __all__ = [
     "Behaviour",
     "CallError",
     "CallTimeout",
+    "CallbackFailed",
     "CallingSelf",
     "ChildCounts",
     "ChildError",
@@ -203,6 +206,7 @@ __all__ = [
     "UnknownRequest",
     "Via",
     "ViaRegistry",
+    "ancestors",
     "application",
     "call",
     "cancel_timer",

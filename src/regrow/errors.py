@@ -87,6 +87,15 @@ class ServerExited(CallError):
             self.__cause__ = reason.exception
 
 
+class CallbackFailed(CallError):
+    """A function that was to work on a process's state failed, or its `code_change` did; the state is as it was."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(f"the callback failed: {reason}", reason)
+        if isinstance(reason, Crash):
+            self.__cause__ = reason.exception
+
+
 class StartError(Exception):
     """A process could not be started."""
 

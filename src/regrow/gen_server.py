@@ -7,11 +7,11 @@ from typing import ClassVar, NoReturn
 
 from ._pure.child_spec import ChildSpec
 from .errors import Ignore, Ignored, NoRequest, StartFailed, Stop, UnknownRequest, exit_reason, short
-from .handlers import Handling, answer, finish, run_call, run_cast
+from .handlers import Answer, Handling, finish, give_answer, run_call, run_cast
 from .messages import Call, Cast, Continue, Exit, From, Timeout
 from .reasons import Reason, unwrapped
 from .runtime import Process, this_process
-from .system import handle_system, obey_parent
+from .system import answering, handle_system, heard, obey_parent
 from .system_words import SystemRequest
 
 DRAIN_MAX = 256  # messages handled in a row before the other tasks get a turn
@@ -117,7 +117,7 @@ class ServerRunner:
             reason = exit_reason(error)
             stop, request = unwrapped(error), process.last_message
             if isinstance(stop, Stop) and isinstance(request, Call):
-                answer(request, stop.reply)
+                answering(process)(request, stop.reply)
         raise Stop(await _terminate(process, server, reason))
 
     async def bury_children(self, reason: Reason) -> None:
@@ -153,6 +153,8 @@ class ServerRunner:
                 handled += 1
                 token = self.continuations.popleft()
                 process.last_message = Continue(token)
+                if process.debug is not None:
+                    heard(process, process.last_message)
                 await finish(server.handle_continue(token))
             elif queue:
                 handled += 1
@@ -162,7 +164,8 @@ class ServerRunner:
                     continue
                 self.idle_s = None
                 process.last_message = message
-                await self._handle(process, server, message)
+                answer = give_answer if process.debug is None else heard(process, message)
+                await self._handle(process, server, message, answer)
             else:
                 handled = 0
                 await self._wait(process)
@@ -181,14 +184,14 @@ class ServerRunner:
         if not mailbox.queue:
             mailbox.post_system(Timeout())
 
-    async def _handle(self, process: Process, server: GenServer, message: object) -> None:
+    async def _handle(self, process: Process, server: GenServer, message: object, answer: Answer) -> None:
         match message:
             case Call(method=None, args=(request,)):
                 if not (server.drop_expired and message.expired):
                     answer(message, await finish(server.handle_call(request, message)))
             case Call(method=str(method)):
                 if not (server.drop_expired and message.expired):
-                    await run_call(server, message, method)
+                    await run_call(server, message, method, answer)
             case Cast(method=None, args=(request,)):
                 await finish(server.handle_cast(request))
             case Cast(method=str(method)):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from types import CoroutineType
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, overload
 
 from .calls import CALL_TIMEOUT_S, BoundCall, BoundCast
 from .errors import NO_REPLY, UnknownRequest
@@ -151,6 +151,10 @@ def cast(handler: Any, /) -> Any:
     return CastHandler(handler)
 
 
+Answer: TypeAlias = Callable[[From, object], None]
+"""How a caller is given what its handler returned: `give_answer`, unless somebody watches."""
+
+
 class Handling(Behaviour):
     """A behaviour whose methods may be marked as calls and casts."""
 
@@ -171,7 +175,9 @@ def _marked(cls: type[object], mark: type[CallHandler[Any, Any]] | type[CastHand
     return {name: value.handler if isinstance(value, marks) else value for name, value in found.items()}
 
 
-async def run_call(server: Handling, message: Call, method: str, refusals: tuple[type[Exception], ...] = ()) -> None:
+async def run_call(
+    server: Handling, message: Call, method: str, answer: Answer, refusals: tuple[type[Exception], ...] = ()
+) -> None:
     """Run a marked handler and answer its caller. An error among `refusals` is the answer; others are raised.
 
     A request that does not fit (no such method, wrong arguments) is the caller's mistake: it is answered with
@@ -179,16 +185,16 @@ async def run_call(server: Handling, message: Call, method: str, refusals: tuple
     """
     handler = server.call_handlers.get(method)
     if handler is None:
-        message.answer(Failure(UnknownRequest(type(server).__name__, message)))
+        answer(message, Failure(UnknownRequest(type(server).__name__, message)))
         return
     try:
         answer(message, await finish(handler(server, *message.args, **message.kwargs)))
     except refusals as refusal:
-        message.answer(Failure(refusal))
+        answer(message, Failure(refusal))
     except TypeError as error:
         if not _is_misfit(error, handler, server, message):
             raise
-        message.answer(Failure(error.with_traceback(None)))
+        answer(message, Failure(error.with_traceback(None)))
 
 
 async def run_cast(process: Process, server: Handling, message: Cast, method: str) -> None:
@@ -208,7 +214,7 @@ async def run_cast(process: Process, server: Handling, message: Cast, method: st
     process.runtime.reports.warning(f"{process!r} dropped {message!r}: {misfit}", pid=process.pid)
 
 
-def answer(request: From, result: object) -> None:
+def give_answer(request: From, result: object) -> None:
     """Give the caller what its handler returned, now or when the handler's `Deferred` is set."""
     if isinstance(result, Deferred):
         result.attach(request)  # pyright: ignore[reportUnknownMemberType]

@@ -19,7 +19,7 @@ from ._pure.restart import stop_deadlines
 from .behaviour import class_of, start_process
 from .children import Child, ChildCounts, ChildInfo, Retry
 from .errors import ChildError, Ignore, Ignored, StartError, StartFailed, Stop, UnknownRequest, exit_reason
-from .handlers import Handling, call, run_call
+from .handlers import Answer, Handling, call, run_call
 from .messages import Call, Exit, Failure
 from .reasons import Crash, Kill, Killed, Reason, Shutdown, unwrapped
 from .refs import ServerRef
@@ -149,7 +149,7 @@ class OwnerRunner(ABC):
             raise
         return process.exiting is None  # it may have ended itself in init
 
-    async def _handle(self, message: object) -> None:
+    async def _handle(self, message: object, answer: Answer) -> None:
         match message:
             case Exit(pid, reason) if pid == self._process.parent:
                 obey_parent(self._process, reason)
@@ -161,9 +161,9 @@ class OwnerRunner(ABC):
             case Call(method=str(method)):
                 server = self._process.server
                 assert isinstance(server, Owner), "made by _init"
-                await run_call(server, message, method, REFUSALS)
+                await run_call(server, message, method, answer, REFUSALS)
             case Call():
-                message.answer(Failure(UnknownRequest(self._process.label, message)))
+                answer(message, Failure(UnknownRequest(self._process.label, message)))
             case _:
                 self._process.runtime.reports.warning(
                     f"{self._process!r} ignores {message!r:.500}", pid=self._process.pid

@@ -60,6 +60,11 @@ def self_pid() -> Pid:
     return this_process("self_pid").pid
 
 
+def ancestors() -> tuple[Pid, ...]:
+    """Who started this process, who started that one, and so on. OTP's `$ancestors`."""
+    return this_process("ancestors").ancestors
+
+
 def make_ref() -> Reference:
     """A reference unique across nodes and their incarnations."""
     return here().runtime.make_ref()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from traceback import format_exception
 from typing import cast
 
 import attrs
@@ -15,6 +16,13 @@ class RemoteError(Exception):
         self.type_name = type_name
         self.text = text
         self.traceback = traceback
+
+    @classmethod
+    def of(cls, error: BaseException) -> RemoteError:
+        """The exception as data, which can travel, and keeps nothing alive."""
+        if isinstance(error, RemoteError):
+            return error
+        return cls(type(error).__name__, _text_of(error), "".join(format_exception(error)))
 
     def __str__(self) -> str:
         return f"{self.type_name}: {self.text}" if self.text else self.type_name
@@ -114,6 +122,11 @@ def _text_of(value: object) -> str:
         return str(value)
     except Exception:  # noqa: BLE001 - whatever it raises, there is no text
         return f"({type(value).__name__} without a text)"
+
+
+def as_data(reason: Reason) -> Reason:
+    """The same reason without a live exception: one holds on to whatever was in its frames."""
+    return Crash(RemoteError.of(reason.exception)) if isinstance(reason, Crash) else reason
 
 
 def is_quiet(reason: Reason) -> bool:

@@ -8,12 +8,13 @@ import attrs
 
 from ._pure.child_spec import ChildSpec, ChildType
 from ._pure.ids import Pid, ProcessName
-from .errors import NameTaken, NoProcess
+from .errors import NameTaken, NoProcess, UnknownRequest
 from .reasons import Reason
 from .registry import check_name
 from .runtime import Process, Runtime, here
 from .runtime import current as _current
 from .signals import Item
+from .system_words import Status
 
 
 class Runner(Protocol):
@@ -39,6 +40,21 @@ class Behaviour:
     def runner(cls, spec: ChildSpec) -> Runner:
         """What will run an object of this class; the object itself is made in its process."""
         raise TypeError(f"{cls.__name__} is no behaviour that can be started: subclass GenServer or Supervisor")
+
+    def format_status(self, status: Status) -> Status:
+        """What is to be seen of the process, by `sys.get_status`, by `regrow state` and in crash reports.
+
+        Return the status with secrets left out: `status.hiding("password")`. It may run at any time and must not
+        wait; if it fails, a placeholder is seen and the process is not harmed.
+        """
+        return status
+
+    async def code_change(self, old_version: object, extra: object) -> None:
+        """Turn the state that another version of the class had into that of this one, when `sys.change_code` says so.
+
+        Whatever is raised is told to the caller, and the attributes are again what they were.
+        """
+        raise UnknownRequest(type(self).__name__, f"code_change from {old_version!r}")
 
 
 S_co = TypeVar("S_co", bound=Behaviour, covariant=True)

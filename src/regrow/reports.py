@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections import deque
+from collections.abc import Mapping
 
 import attrs
 
 from ._pure.ids import Pid
-from .reasons import Crash, Reason, RemoteError
+from .reasons import Crash, Custom, Reason, RemoteError, as_data
+from .status import printed
+from .system_words import HIDDEN, Status
 
 LOGGER = logging.getLogger("regrow")
 REPORTS_KEPT = 100  # the newest; older ones are in the log
@@ -18,31 +20,45 @@ REPORTS_KEPT = 100  # the newest; older ones are in the log
 
 @attrs.frozen
 class CrashReport:
-    """One process ended in a way nobody had planned: what it was, why, and what it was doing."""
+    """One process ended in a way nobody had planned: what it was, why, and what it was doing.
+
+    What it held is there in print, so that nothing of it lives on in here.
+    """
 
     node: str
     pid: Pid
     name: str | None
     label: str
-    reason: Reason
+    """Its class, or the function it ran."""
+    reason: Reason = attrs.field(converter=as_data)
     ancestors: tuple[Pid, ...] = ()
-    last_message: object = None
-    state: object = None
+    """Who started it, who started that one, and so on."""
+    links: tuple[Pid, ...] = ()
+    """Who hears of it by their links."""
+    last_message: str | None = None
+    state: Mapping[str, str] = attrs.field(factory=dict[str, str])
+    log: tuple[str, ...] = ()
+    """The last messages before, if they were kept."""
     at: float = attrs.field(factory=time.time)
+
+    @classmethod
+    def of(cls, node: str, seen: Status, ancestors: tuple[Pid, ...], links: tuple[Pid, ...]) -> CrashReport:
+        """The report of a crash, from what is to be seen of the process."""
+        message = None if seen.message is None else printed(seen.message)
+        state = {name: printed(value) for name, value in seen.state.items()}
+        reason = Custom(HIDDEN) if seen.reason is None else seen.reason
+        log = tuple(map(str, seen.log))
+        return cls(node, seen.pid, seen.name, seen.label, reason, ancestors, links, message, state, log)
 
     @property
     def traceback(self) -> str:
         """The printed traceback of the crash, empty where there was no exception."""
-        if not isinstance(self.reason, Crash):
-            return ""
-        error = self.reason.exception
-        if isinstance(error, RemoteError):
-            return error.traceback
-        return "".join(traceback.format_exception(error))
+        error = self.reason.exception if isinstance(self.reason, Crash) else None
+        return error.traceback if isinstance(error, RemoteError) else ""
 
     def __str__(self) -> str:
         who = f"{self.label} {self.pid}" if self.name is None else f"{self.name} ({self.label} {self.pid})"
-        doing = "" if self.last_message is None else f"\n  handling {self.last_message!r:.500}"
+        doing = "" if self.last_message is None else f"\n  handling {self.last_message:.500}"
         return f"{who} crashed: {self.reason}{doing}"
 
 
@@ -55,7 +71,7 @@ class RestartReport:
     child: str
     pid: Pid | None
     """The process that ended; `None` if this is another try after a failed restart."""
-    reason: Reason
+    reason: Reason = attrs.field(converter=as_data)
     strategy: str
     restarted_with: tuple[str, ...]
     budget_left: int
@@ -76,10 +92,9 @@ class Reports:
         self.crashes: deque[CrashReport] = deque(maxlen=REPORTS_KEPT)
         self.restarts: deque[RestartReport] = deque(maxlen=REPORTS_KEPT)
 
-    def crash(self, report: CrashReport) -> None:
-        """Keep the report and log it, with its fields as `extra`."""
+    def crash(self, report: CrashReport, error: BaseException | None = None) -> None:
+        """Keep the report and log it, with its fields as `extra` and the exception as the record's own."""
         self.crashes.append(report)
-        error = report.reason.exception if isinstance(report.reason, Crash) else None
         fields = {"node": report.node, "pid": str(report.pid), "process_name": report.name}
         LOGGER.error("%s", report, exc_info=error, extra={**fields, "reason": str(report.reason)})
 

@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from itertools import count
 from typing import Protocol, TypeAlias
 
+import attrs
 from anyio import CancelScope, create_task_group
 from anyio.abc import TaskGroup
 
@@ -21,6 +22,7 @@ from ._backends import Backend
 from ._pure.child_spec import ShutdownTime
 from ._pure.ids import Pid, ProcessName, Reference
 from .clock import Clock
+from .debug import Debug
 from .errors import NotAProcess, NotInNode, StartError, StartFailed, exit_reason
 from .mailbox import Mailbox
 from .messages import Call, Down, Exit, Failure, From, Promise, Request, settle
@@ -31,7 +33,8 @@ from .relations import Relations
 from .reports import CrashReport, Reports
 from .signals import Item, Link, Monitor, Route, Send, SendDown, SendExit, Signal, Unlink
 from .stacks import stack_of
-from .system_words import SystemAsk
+from .status import attributes_of, formatted
+from .system_words import Status, SystemAsk
 from .timers import Timer, Timers
 
 WORD = 2**32  # ids are made of unsigned 32-bit numbers
@@ -60,6 +63,7 @@ class Process(Relations):
         "application",
         "at_home",
         "bury_children",
+        "debug",
         "ended",
         "exiting",
         "group",
@@ -106,6 +110,7 @@ class Process(Relations):
         self.shutdown: ShutdownTime = "brutal_kill"  # what it gets to stop when its node does
         self.last_message: object = None  # what it handled as it crashed
         self.suspended = False  # it handles system messages alone
+        self.debug: Debug | None = None  # who watches its messages
         self.started: Promise | None = None  # its starter waits for this
         self.start_error: StartError | None = None
         self.started_at = time.time()
@@ -174,9 +179,23 @@ class Process(Relations):
         if self.started is not None:
             settle(self.started)
 
+    def status(self, message: object = None, reason: Reason | None = None) -> Status:
+        """A look at it; at a message of it, and at why it ended, if there is that to see."""
+        state, debug = attributes_of(self.server), self.debug
+        status = Status(self.pid, self.name, self.label, self.parent, self.suspended, state, message, reason)
+        if debug is None:
+            return status
+        counted = debug.statistics(self.runtime.clock.now())
+        return attrs.evolve(status, log=tuple(debug.log), statistics=counted, debug=debug.watchers)
+
+    def seen(self, message: object = None, reason: Reason | None = None) -> Status:
+        """The same as its object wants it to be seen."""
+        return formatted(self.server, self.status(message, reason))
+
     def _report_crash(self, reason: Reason) -> None:
-        doing = (self.ancestors, self.last_message, self.server)
-        self.runtime.reports.crash(CrashReport(self.runtime.node_name, self.pid, self.name, self.label, reason, *doing))
+        seen = self.seen(self.last_message, reason)
+        node, error = self.runtime.node_name, seen.reason.exception if isinstance(seen.reason, Crash) else None
+        self.runtime.reports.crash(CrashReport.of(node, seen, self.ancestors, tuple(self.links)), error)
 
     def die(self, reason: Reason) -> None:
         """End it from outside: no further message is handled, its code stops at its next await."""

@@ -10,7 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, TypeVar, assert_never
 
-from ._pure.child_spec import AutoShutdown, ChildSpec, Strategy, StrategyWord, check_flags
+import attrs
+
+from ._pure.child_spec import AutoShutdown, ChildSpec, Flags, Strategy, StrategyWord, check_flags
 from ._pure.ids import Pid
 from ._pure.intensity import RestartIntensity
 from ._pure.restart import (
@@ -35,6 +37,7 @@ from .errors import (
     ChildNotFound,
     ChildRestarting,
     ChildRunning,
+    Ignore,
     Ignored,
     StartError,
     Stop,
@@ -65,6 +68,14 @@ class Supervisor(Owner):
         """The children, in the order to start them. `raise Ignore()` to start nothing."""
         return ()
 
+    async def code_change(self, old_version: object, extra: object) -> None:
+        """Read the flags and `init` anew; `raise Ignore()` in there changes nothing.
+
+        What runs goes on, and is restarted by its new specification. Children that were not there are added without
+        being started, and those that are not named any more are kept.
+        """
+        _mine().change(self)
+
     @call(timeout=None)
     async def start_child(self, spec: TypedChild[S]) -> ServerRef[S]:
         """Add a child and start it. Raises `AlreadyStarted`, `AlreadyPresent`, or why it did not start."""
@@ -91,6 +102,10 @@ class Supervisor(Owner):
         _mine().delete_child(child_id)
 
 
+def _flags_of(supervisor: Supervisor) -> Flags:
+    return check_flags(supervisor.strategy, supervisor.intensity, supervisor.period, supervisor.auto_shutdown)
+
+
 def _mine() -> SupervisorRunner:
     return runner_here(SupervisorRunner)
 
@@ -108,7 +123,7 @@ class SupervisorRunner(OwnerRunner):
     # -- life
 
     async def _set_up(self, supervisor: Supervisor) -> None:
-        self.flags = check_flags(supervisor.strategy, supervisor.intensity, supervisor.period, supervisor.auto_shutdown)
+        self.flags = _flags_of(supervisor)
         self.intensity = RestartIntensity(self.flags.intensity, self.flags.period_s)
         for spec in checked_specs(supervisor.init(), self.flags):
             child = self.children[spec.id] = Child(spec)
@@ -117,6 +132,20 @@ class SupervisorRunner(OwnerRunner):
             except StartError as error:
                 await self._stop_all()
                 raise Stop(Shutdown(FailedToStartChild(spec.id, reason_of(error)))) from error
+
+    def change(self, supervisor: Supervisor) -> None:
+        """Take over the flags and specifications that the object has by now."""
+        flags = _flags_of(supervisor)
+        try:
+            specs = checked_specs(supervisor.init(), flags)
+        except Ignore:
+            return
+        self.flags = flags
+        self.intensity = attrs.evolve(self.intensity, intensity=flags.intensity, period_s=flags.period_s)
+        named = {spec.id: self.children.get(spec.id, Child(spec)) for spec in specs}
+        for spec in specs:
+            named[spec.id].spec = spec
+        self.children = named | {id_: child for id_, child in self.children.items() if id_ not in named}
 
     async def _start(self, child: Child) -> ServerRef[Any] | None:
         """Start a child; `None` if it asked to be ignored. Raises `StartError`, the child then stopped."""

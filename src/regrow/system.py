@@ -1,22 +1,47 @@
 """What every behaviour does with system messages: the part of a process's loop that is the same for all of them.
 
 A loop hands what it takes out of the mailbox to `handle_system` if it is a `SystemRequest`; `serve` is such a loop.
-While a process is suspended it stays in there, so a process that is not pays nothing for it.
+While a process is suspended it stays in there, so a process that is not pays nothing for it. And it hands each other
+message to `heard` if somebody watches the process.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import NoReturn, TypeAlias, TypeGuard, assert_never
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import Any, NoReturn, TypeAlias, TypeGuard, assert_never, cast
 
-from .errors import Stop
-from .messages import Exit
+import attrs
+
+from .debug import Debug
+from .errors import NO_REPLY, CallbackFailed, Stop
+from .handlers import Answer, Deferred, finish, give_answer
+from .messages import Exit, Failure, From
 from .process import receive
-from .reasons import Reason
+from .reasons import Reason, as_reason
 from .runtime import Process
-from .system_words import Resume, Suspend, SystemRequest, Terminate
+from .status import attributes_of, isolated, replace_attributes
+from .system_words import (
+    ChangeCode,
+    Count,
+    Event,
+    GetStatus,
+    In,
+    Install,
+    Log,
+    NoDebug,
+    Out,
+    Remove,
+    ReplaceState,
+    Resume,
+    Status,
+    Suspend,
+    SystemRequest,
+    Terminate,
+    Trace,
+)
 
-Handle: TypeAlias = Callable[[object], Awaitable[None]]
+Handle: TypeAlias = Callable[[object, Answer], Awaitable[None]]
 
 
 async def serve(process: Process, handle: Handle) -> NoReturn:
@@ -29,7 +54,10 @@ async def serve(process: Process, handle: Handle) -> NoReturn:
         if type(message) is SystemRequest:
             await handle_system(process, message)
         else:
-            await handle(message)
+            await handle(message, give_answer if process.debug is None else heard(process, message))
+
+
+# -- system messages
 
 
 async def handle_system(process: Process, request: SystemRequest) -> None:
@@ -37,7 +65,7 @@ async def handle_system(process: Process, request: SystemRequest) -> None:
 
     Raises `Stop` if the process is to end.
     """
-    _carry_out(process, request)
+    await _carry_out(process, request)
 
     def concerns_suspended(message: object) -> TypeGuard[SystemRequest | Exit]:
         return type(message) is SystemRequest or (isinstance(message, Exit) and message.pid == process.parent)
@@ -45,7 +73,7 @@ async def handle_system(process: Process, request: SystemRequest) -> None:
     while process.suspended:
         match await receive(concerns_suspended):
             case SystemRequest() as next_request:
-                _carry_out(process, next_request)
+                await _carry_out(process, next_request)
             case Exit(_, reason):
                 obey_parent(process, reason)
 
@@ -56,19 +84,84 @@ def obey_parent(process: Process, reason: Reason) -> NoReturn:
     raise Stop(reason)
 
 
-def _carry_out(process: Process, request: SystemRequest) -> None:
-    if isinstance(request.operation, Terminate):
-        process.last_message = request
-        raise Stop(request.operation.reason)  # answered when it has ended
-    request.answer(_result(process, request.operation))
+async def _carry_out(process: Process, request: SystemRequest) -> None:
+    try:
+        request.answer(await _result(process, request))
+    except CallbackFailed as failed:
+        request.answer(Failure(failed))
 
 
-def _result(process: Process, operation: Suspend | Resume) -> object:
-    match operation:
+async def _result(process: Process, request: SystemRequest) -> object:
+    match request.operation:
+        case Terminate(reason):
+            process.last_message = request
+            raise Stop(reason)  # the answer is that it has ended
         case Suspend():
             process.suspended = True
         case Resume():
             process.suspended = False
+        case GetStatus(as_seen):
+            return _isolated(process.seen() if as_seen else process.status())
+        case ReplaceState(function):
+            await _replace_state(process.server, function)
+            return _isolated(process.status())
+        case ChangeCode(old_version, extra):
+            await _change_code(process.server, old_version, extra)
+        case NoDebug():
+            process.debug = None
+        case (Trace() | Log() | Count() | Install() | Remove()) as operation:
+            debug = process.debug or Debug(process.label, process.pid)
+            debug.change(operation, process.runtime.clock.now())
+            process.debug = debug if debug.watchers else None
         case _:
-            assert_never(operation)
+            assert_never(request.operation)
     return None
+
+
+def _isolated(status: Status) -> Status:
+    return attrs.evolve(status, state=isolated(dict(status.state)))
+
+
+async def _replace_state(server: object, function: Callable[[dict[str, Any]], object]) -> None:
+    try:
+        new = await finish(function(isolated(attributes_of(server))))
+        if not isinstance(new, Mapping):
+            raise TypeError(f"the new state must be the attributes by name, not {type(new).__name__}")
+        replace_attributes(server, cast("Mapping[str, object]", new))
+    except Exception as error:
+        raise CallbackFailed(as_reason(error)) from error
+
+
+async def _change_code(server: Any, old_version: object, extra: object) -> None:
+    before = isolated(attributes_of(server))
+    try:
+        await finish(server.code_change(old_version, extra))
+    except Exception as error:
+        replace_attributes(server, before)
+        raise CallbackFailed(as_reason(error)) from error
+
+
+# -- those who watch
+
+
+def heard(process: Process, message: object) -> Answer:
+    """Those who watch are told that a message came; the way to answer it, of which they are told as well."""
+    tell(process, In(message))
+    return answering(process)
+
+
+def answering(process: Process) -> Answer:
+    """The way to answer callers of the process."""
+    return give_answer if process.debug is None else partial(_answer_and_tell, process)
+
+
+def _answer_and_tell(process: Process, request: From, result: object) -> None:
+    if result is not NO_REPLY and not isinstance(result, Deferred):
+        tell(process, Out(result, request.caller))
+    give_answer(request, result)  # pyright: ignore[reportUnknownArgumentType]
+
+
+def tell(process: Process, event: Event) -> None:
+    """Tell those who watch the process, if anybody does."""
+    if process.debug is not None:
+        process.debug.note(event, lambda: attributes_of(process.server))

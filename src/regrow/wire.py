@@ -6,7 +6,6 @@ frame. What is the user's own in a word is sealed: if the receiver does not know
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable
 from types import NoneType
 from typing import Any, TypeAlias, cast
@@ -16,7 +15,7 @@ import attrs
 from ._pure.codec import Codec, Kind, NotPortable, Sealed, SealsItself, Unreadable, Vocabulary
 from ._pure.config import is_node_name
 from ._pure.ids import Pid, Reference
-from .errors import NoProcess, ServerExited
+from .errors import CallbackFailed, NoProcess, ServerExited
 from .messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout, TimerFired
 from .portable import Marked
 from .reasons import (
@@ -34,7 +33,26 @@ from .reasons import (
 from .refs import Behaviour, Name, ServerRef
 from .runtime import Runtime
 from .signals import Demonitor, GiveUp, Link, Monitor, Send, SendDown, SendExit, Signal, Unlink, UnlinkAck
-from .system_words import Resume, Suspend, SystemAsk, Terminate
+from .status import printed
+from .system_words import (
+    ChangeCode,
+    Count,
+    GetStatus,
+    In,
+    Install,
+    Log,
+    NoDebug,
+    Out,
+    Remove,
+    ReplaceState,
+    Resume,
+    Statistics,
+    Status,
+    Suspend,
+    SystemAsk,
+    Terminate,
+    Trace,
+)
 
 
 @attrs.frozen
@@ -99,10 +117,7 @@ def as_text(reason: Reason) -> Reason:
 
 def _as_data(value: object) -> object:
     """An exception travels as a `RemoteError`."""
-    if isinstance(value, BaseException) and not isinstance(value, RemoteError):
-        trace = "".join(traceback.format_exception(value))
-        return RemoteError(type(value).__name__, _text(value, None), trace)
-    return value
+    return RemoteError.of(value) if isinstance(value, BaseException) else value
 
 
 def _text(value: object, length_max: int | None = TEXT_MAX) -> str:
@@ -222,10 +237,43 @@ def _request(reference: Reference, method: str | None, arguments: object, time_l
     return Request(reference, method, tuple(args), keywords, time_left_s)
 
 
+def _seen(part: object) -> object:
+    """What is shown of a process: what can't travel, and what is unknown over there, goes as it prints."""
+    return Sealed(part, lambda: printed(part))
+
+
+def _legible(part: object) -> object:
+    return str(part) if isinstance(part, Unreadable) else part
+
+
+def _parts_of_status(status: Status) -> tuple[object, ...]:
+    state = {name: _seen(value) for name, value in status.state.items()}
+    seen = attrs.evolve(status, state=state, message=_seen(status.message))
+    return tuple(getattr(seen, field.name) for field in attrs.fields(Status))
+
+
+def _status(*parts: Any) -> Status:
+    status = Status(*parts)
+    if not {*map(type, (*status.state, *status.debug))} <= {str} or not {*map(type, status.log)} <= {In, Out}:
+        raise TypeError("with parts that it can't have")
+    state = {name: _legible(value) for name, value in status.state.items()}
+    return attrs.evolve(status, state=state, message=_legible(status.message))
+
+
+def _in(message: object) -> In:
+    return In(_legible(message))
+
+
+def _out(reply: object, to: Pid | None) -> Out:
+    return Out(_legible(reply), to)
+
+
 def _parts_of_failure(failure: Failure) -> tuple[str, object]:
     match failure.error:
         case ServerExited(reason=reason):
             return "exited", reason
+        case CallbackFailed(reason=reason):
+            return "callback", reason
         case NoProcess() as error:
             return "noproc", _text(error)
         case error:
@@ -236,6 +284,8 @@ def _failure(what: str, part: object) -> Failure:
     match what, part:
         case "exited", Reason():
             return Failure(ServerExited(part))
+        case "callback", Reason():
+            return Failure(CallbackFailed(part))
         case "noproc", str():
             return Failure(NoProcess.saying(part))
         case "raised", BaseException():
@@ -247,7 +297,22 @@ def _failure(what: str, part: object) -> Failure:
 _NUMBERS = (int, int, int)
 _TEXT_OR_NONE = (str, NoneType)
 _ITEM = (Pid, tuple)
-_OPERATIONS = (Terminate, Suspend, Resume)
+_PID_OR_NONE = (Pid, NoneType)
+
+_OPERATIONS = (
+    word(Terminate, Reason),
+    word(Suspend),
+    word(Resume),
+    word(GetStatus, bool),
+    word(ReplaceState, object),
+    word(ChangeCode, object, object),
+    word(Trace, bool),
+    word(Log, int),
+    word(Count, bool),
+    word(Install, object, _TEXT_OR_NONE, object),
+    word(Remove, object),
+    word(NoDebug),
+)
 
 _WORDS: tuple[Kind, ...] = (
     word(Pid, str, *_NUMBERS, valid=_is_pid),
@@ -294,9 +359,30 @@ _WORDS: tuple[Kind, ...] = (
         seal=2,
         valid=_is_request,
     ),
-    word(SystemAsk, Reference, (*_OPERATIONS, Unreadable), seal=1),
-    word(Terminate, Reason),
-    *(word(operation) for operation in (Suspend, Resume)),
+    word(SystemAsk, Reference, (*(kind.cls for kind in _OPERATIONS), Unreadable), seal=1),
+    *_OPERATIONS,
+    _kind(In, ("message",), lambda event: (_seen(event.message),), _in, (object,)),
+    _kind(Out, ("reply", "to"), lambda event: (_seen(event.reply), event.to), _out, (object, _PID_OR_NONE)),
+    word(Statistics, (int, float), int, int),
+    _kind(
+        Status,
+        tuple(field.name for field in attrs.fields(Status)),
+        _parts_of_status,
+        _status,
+        (
+            Pid,
+            _TEXT_OR_NONE,
+            str,
+            _PID_OR_NONE,
+            bool,
+            dict,
+            object,
+            (Reason, NoneType),
+            tuple,
+            (Statistics, NoneType),
+            tuple,
+        ),
+    ),
     _kind(
         Cast,
         ("method", "args", "kwargs"),

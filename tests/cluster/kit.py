@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Protocol
 
@@ -47,7 +47,13 @@ class Cluster(Protocol):
     """Where nodes find each other."""
 
     def node(
-        self, name: str, *, cookie: str = COOKIE, clock: Clock | None = None, net_tick_time: float = 60.0
+        self,
+        name: str,
+        *,
+        cookie: str = COOKIE,
+        clock: Clock | None = None,
+        net_tick_time: float = 60.0,
+        portable: Iterable[str] = (),
     ) -> Node: ...
 
     async def knock(self, name: str) -> ByteStream:
@@ -61,9 +67,18 @@ class MemoryCluster:
     def __init__(self) -> None:
         self.network = MemoryNetwork()
 
-    def node(self, name: str, *, cookie: str = COOKIE, clock: Clock | None = None, net_tick_time: float = 60.0) -> Node:
+    def node(
+        self,
+        name: str,
+        *,
+        cookie: str = COOKIE,
+        clock: Clock | None = None,
+        net_tick_time: float = 60.0,
+        portable: Iterable[str] = (),
+    ) -> Node:
         config = NodeConfig(net_tick_time=net_tick_time)
-        return Node(name, cookie=cookie, config=config, clock=clock, carrier=self.network.of(name))
+        carrier = self.network.of(name)
+        return Node(name, cookie=cookie, config=config, portable=portable, clock=clock, carrier=carrier)
 
     async def knock(self, name: str) -> ByteStream:
         return await self.network.of("stranger@localhost").connect(name)
@@ -72,9 +87,18 @@ class MemoryCluster:
 class TcpCluster:
     """Nodes of this machine, found through the runtime directory."""
 
-    def node(self, name: str, *, cookie: str = COOKIE, clock: Clock | None = None, net_tick_time: float = 60.0) -> Node:
+    def node(
+        self,
+        name: str,
+        *,
+        cookie: str = COOKIE,
+        clock: Clock | None = None,
+        net_tick_time: float = 60.0,
+        portable: Iterable[str] = (),
+    ) -> Node:
         listen = Listen(port_min=0, port_max=0)  # any that is free
-        return Node(name, cookie=cookie, config=NodeConfig(net_tick_time=net_tick_time, listen=listen), clock=clock)
+        config = NodeConfig(net_tick_time=net_tick_time, listen=listen)
+        return Node(name, cookie=cookie, config=config, portable=portable, clock=clock)
 
     async def knock(self, name: str) -> ByteStream:
         [port] = [record.port for record in live_nodes() if record.name == name]

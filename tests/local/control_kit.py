@@ -13,6 +13,7 @@ import anyio
 from anyio.abc import SocketStream
 
 from regrow import ChildSpec, GenServer, Node, Supervisor, cast, child
+from regrow.clock import Clock
 from regrow.control import serve
 from regrow.control.protocol import REQUEST_BYTES_MAX
 from regrow.local_nodes import claim
@@ -100,7 +101,9 @@ async def answer_of(stream: SocketStream) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def controlled(tmp_path: Path, *, patience_s: float = 30.0) -> AsyncIterator[Controlled]:
+async def controlled(
+    tmp_path: Path, *, patience_s: float = 30.0, clock: Clock | None = None
+) -> AsyncIterator[Controlled]:
     """A node that can find the application `shop`, listening in a directory of its own."""
     package = tmp_path / "apps" / "controlled"
     package.mkdir(parents=True)
@@ -112,7 +115,7 @@ async def controlled(tmp_path: Path, *, patience_s: float = 30.0) -> AsyncIterat
     folder.mkdir(mode=0o700)
     with claim("a@h", folder) as held:
         async with anyio.create_task_group() as group:
-            async with Node(path=[tmp_path / "apps"]) as node:
+            async with Node(path=[tmp_path / "apps"], clock=clock) as node:
                 made = Controlled(node, str(folder / "a@h.sock"))
                 await group.start(partial(serve, patience_s=patience_s), node, held.listen(), made.halts.append)
                 yield made

@@ -6,7 +6,19 @@ from collections.abc import Callable
 
 import pytest
 
-from regrow import Behaviour, ChildSpec, GenServer, Pid, Supervisor, TypedChild, call, cast, child, trap_exit
+from regrow import (
+    Behaviour,
+    ChildSpec,
+    DynamicSupervisor,
+    GenServer,
+    Pid,
+    Supervisor,
+    TypedChild,
+    call,
+    cast,
+    child,
+    trap_exit,
+)
 from regrow.refs import ServerRef
 
 
@@ -48,6 +60,7 @@ class Family(Supervisor):
 BEHAVIOURS: dict[str, Callable[[], TypedChild[Behaviour]]] = {
     "GenServer": lambda: child(Diary),
     "Supervisor": lambda: child(Family),
+    "DynamicSupervisor": lambda: child(DynamicSupervisor),
 }
 
 every_behaviour = pytest.mark.parametrize("spec", [pytest.param(spec(), id=name) for name, spec in BEHAVIOURS.items()])

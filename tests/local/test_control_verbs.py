@@ -7,12 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import attrs
 import pytest
+from anyio.lowlevel import checkpoint
 
-from regrow import ChildSpec, GenServer, Supervisor, child, spawn, start, start_link, whereis
+from regrow import ChildSpec, GenServer, Stop, Supervisor, child, send, spawn, start, start_link, sys, whereis
 from regrow.inspect import CONTROL_LABEL
+from regrow.testing import ManualClock
 
 from .control_kit import Box, Lone, controlled
+from .gen_server_kit import Attempt
 from .process_kit import Broken, end_of, idle, settled
 
 
@@ -56,8 +60,85 @@ async def test_the_state_of_a_stuck_server_is_shown(tmp_path: Path) -> None:
 async def test_a_process_that_is_not_there_is_not_found(tmp_path: Path) -> None:
     """By whichever command."""
     async with controlled(tmp_path) as node:
-        for command in ("state", "kill"):
+        for command in ("state", "kill", "suspend", "resume", "trace"):
             assert await node.refusal(command, process="nobody") == ("there is no process nobody on nonode@nohost", 3)
+
+
+async def test_what_an_object_hides_is_not_shown(tmp_path: Path) -> None:
+    """Neither in its attributes nor in the messages that wait for it."""
+
+    class Discreet(Box):
+        def format_status(self, status: sys.Status) -> sys.Status:
+            return attrs.evolve(status.hiding("value"), message="a message")
+
+    async with controlled(tmp_path) as node:
+        box = await start_link(child(Discreet, 7).named("box"))
+        await sys.suspend(box)
+        send(box, "a secret")
+        shown = await node.ask("state", process="box")
+        assert (shown["attributes"], shown["mailbox"]) == ({"value": "'(hidden)'"}, ["'a message'"])
+        assert (shown["suspended"], shown["debug"], shown["log"]) == (True, [], [])
+
+
+# -- holding and watching
+
+
+async def test_a_process_is_suspended_and_resumed(tmp_path: Path) -> None:
+    """Whoever holds it, it is held."""
+    async with controlled(tmp_path) as node:
+        box = await start_link(child(Box).named("box"))
+        await node.ask("suspend", process=str(box.pid))
+        assert (await sys.get_status(box)).suspended
+        await node.ask("resume", process="box")
+        assert not (await sys.get_status(box)).suspended
+
+
+async def test_a_process_is_traced_until_one_says_off(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Into the log of its node."""
+    caplog.set_level("INFO", "regrow.trace")
+    async with controlled(tmp_path) as node:
+        box = await start_link(child(Box).named("box"))
+        assert await node.ask("trace", process="box") == {"process": "box", "on": True}
+        send(box, "one")
+        assert (await node.ask("state", process="box"))["debug"] == ["trace"]
+        assert await node.ask("trace", process="box", off=True) == {"process": "box", "on": False}
+        send(box, "two")
+        assert (await sys.get_status(box)).debug == ()
+        lines = [record.getMessage() for record in caplog.records if record.name == "regrow.trace"]
+        assert lines == [f"Box {box.pid} got 'one'"]
+
+
+async def test_a_process_that_does_not_answer_is_not_waited_for_for_ever(tmp_path: Path) -> None:
+    """A plain process knows nothing of system messages."""
+    clock = ManualClock()
+    async with controlled(tmp_path, clock=clock) as node, anyio.create_task_group() as group:
+        pid = spawn(idle)
+        refused = Attempt(group, node.refusal("suspend", process=str(pid)))
+        while not node.node.runtime.processes[pid].mailbox.queue:
+            await checkpoint()
+        clock.advance(5.0)
+        assert await refused.result() == ("it does not answer: it is stuck, or no behaviour", 4)
+
+
+async def test_a_process_that_ends_instead_of_answering_is_refused(tmp_path: Path) -> None:
+    """With why it ended."""
+
+    leave = anyio.Event()
+
+    class Quitter(GenServer):
+        async def handle_info(self, message: object) -> None:
+            await leave.wait()
+            raise Stop
+
+    async with controlled(tmp_path) as node, anyio.create_task_group() as group:
+        ref = await start(Quitter)
+        send(ref, "go")
+        await settled()
+        refused = Attempt(group, node.refusal("trace", process=str(ref.pid)))
+        while not node.node.runtime.processes[ref.pid].mailbox.queue:
+            await checkpoint()
+        leave.set()
+        assert await refused.result() == ("the server ended before it replied: normal", 1)
 
 
 # -- killing

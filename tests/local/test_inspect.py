@@ -307,26 +307,6 @@ async def test_a_look_inside_survives_what_cannot_be_printed() -> None:
         assert (len(seen.mailbox), seen.waiting) == (20, 50)
 
 
-def test_attributes_are_seen_wherever_they_are_kept() -> None:
-    """In the object's dictionary, in slots, in those of a base; what has none has none."""
-
-    @attrs.define
-    class Slotted:
-        a: int = 1
-
-    @attrs.define
-    class Derived(Slotted):
-        b: str = "two"
-
-    class Single:
-        __slots__ = "only"
-
-    assert inspect.attributes_of(Box(3)) == {"value": "3"}
-    assert inspect.attributes_of(Derived()) == {"a": "1", "b": "'two'"}
-    assert inspect.attributes_of(Single()) == {}
-    assert inspect.attributes_of(None) == {}
-
-
 # -- crashes
 
 

@@ -101,7 +101,7 @@ async def test_an_uncaught_exception_is_the_reason_with_its_traceback() -> None:
         assert reason == Crash(error)
         assert str(reason) == "Broken: broken"
         report = node.runtime.reports.crashes[-1]
-        assert report.reason == reason
+        assert str(report.reason) == str(reason)
         assert "in crash" in report.traceback
 
 

@@ -96,10 +96,10 @@ async def test_each_restart_and_each_try_leaves_exactly_one_report(
         await end(a, CRASH)
         await settled()
         reports = node.runtime.reports
-        assert [(report.pid, report.reason, report.budget_left) for report in reports.restarts] == [
-            (a, CRASH, 4),
-            (None, Crash(error), 3),
-            (None, Crash(error), 2),
+        assert [(report.pid, str(report.reason), report.budget_left) for report in reports.restarts] == [
+            (a, str(CRASH), 4),
+            (None, str(Crash(error)), 3),
+            (None, str(Crash(error)), 2),
         ]
         assert [report.pid for report in reports.crashes] == [a]
         logged = [record for record in caplog.records if record.levelno >= logging.WARNING]

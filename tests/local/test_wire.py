@@ -154,7 +154,7 @@ class Unspeakable(Exception):
         (ValueError(), "ValueError"),
         (KeyboardInterrupt(), "KeyboardInterrupt"),
         (OSError("no \udce9t\udce9"), "OSError: no \\udce9t\\udce9"),
-        (Unspeakable(), "Unspeakable: <unprintable: RuntimeError>"),
+        (Unspeakable(), "Unspeakable: (Unspeakable without a text)"),
         (ExceptionGroup("two", [ValueError(1), ValueError(2)]), "ExceptionGroup: two (2 sub-exceptions)"),
     ],
 )

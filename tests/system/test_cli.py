@@ -265,6 +265,20 @@ def test_one_sees_an_application_crash_and_recover(node: RunningNode, say: Say) 
     assert "ended: killed\n  top restarted it (one_for_one), budget left 0 within 3600 s" in say("crashes").stdout
 
 
+def test_a_process_is_held_and_watched_from_another_terminal(node: RunningNode, say: Say) -> None:
+    """One sees that it is, and everything can be undone."""
+    say("app", "start", "moods")
+    assert say("suspend", "counter").stdout == "suspended counter\n"
+    assert say("trace", "counter").stdout == "tracing counter\n"
+    assert re.match(
+        r"counter <a@localhost\.\d+\.0> Counter  mailbox 0  suspended\n  value = 0\nwatched by trace\n",
+        say("state", "counter").stdout,
+    )
+    assert say("resume", "counter").stdout == "resumed counter\n"
+    assert say("trace", "counter", "--off").stdout == "no longer tracing counter\n"
+    assert "suspended" not in say("state", "counter").stdout
+
+
 def test_what_reads_prints_json_in_the_shapes_that_are_promised(node: RunningNode, say: Say) -> None:
     """Programs depend on these keys."""
     say("app", "start", "moods")

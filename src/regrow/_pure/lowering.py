@@ -110,7 +110,14 @@ class Lowering:
         if self._in_seal:
             return self.lower(value.content, depth)
         self._in_seal = True
-        content = self._means.pack(self.lower(value.content, depth))
+        items_left = self._items_left
+        try:
+            content = self._means.pack(self.lower(value.content, depth))
+        except (NotPortable, UnicodeEncodeError):
+            if value.otherwise is None:
+                raise
+            self._items_left = items_left
+            content = self._means.pack(value.otherwise().encode(errors="backslashreplace").decode())
         self._in_seal = False
         return self._means.extension(SEALED, content)
 

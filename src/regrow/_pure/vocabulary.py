@@ -39,6 +39,8 @@ class Sealed:
     """
 
     content: object
+    otherwise: Callable[[], str] | None = None
+    """What is sent in its place if it is not portable; without this, that is an error of the sender."""
 
 
 class SealsItself:

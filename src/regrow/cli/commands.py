@@ -89,22 +89,23 @@ def reads(
     return Command(words, help, run, (*arguments, NODE, JSON, _patience(patience_s)))
 
 
-def acts(words: str, help: str, done: str) -> Command:
-    """A command about one application that gives nothing but that it was done."""
-
-    def run(options: Options) -> None:
-        ask(pick(options.node), words, {"name": options.name}, options.timeout)
-        say(f"{done} {options.name}")
-
-    return Command(words, help, run, (APPLICATION, NODE, _patience(None)))
-
-
 def _dest(each: Argument) -> str:
     return str(each.settings.get("dest") or each.flags[-1].lstrip("-").replace("-", "_"))
 
 
 PROCESS = argument("process", metavar="PROCESS", help="a registered name, or a pid as printed")
 APPLICATION = argument("name", metavar="NAME", help="the application")
+
+
+def acts(words: str, help: str, done: str, what: Argument = APPLICATION) -> Command:
+    """A command about one thing that gives nothing but that it was done."""
+
+    def run(options: Options) -> None:
+        name = getattr(options, _dest(what))
+        ask(pick(options.node), words, {_dest(what): name}, options.timeout)
+        say(f"{done} {name}")
+
+    return Command(words, help, run, (what, NODE, _patience(None)))
 
 
 # -- those that are not like the others
@@ -159,6 +160,15 @@ COMMANDS: Sequence[Command] = (
         argument("--all", action="store_true", help="also the node's own"),
     ),
     reads("state", "look into a process, even while it is stuck", output.state, PROCESS),
+    acts("suspend", "have a process handle no messages", "suspended", PROCESS),
+    acts("resume", "let a suspended process go on", "resumed", PROCESS),
+    reads(
+        "trace",
+        "write what a process handles to the node's log",
+        output.tracing,
+        PROCESS,
+        argument("--off", action="store_true", help="no more"),
+    ),
     reads("kill", "kill a process and tell what its supervisor did", output.killing, PROCESS),
     reads(
         "crashes",

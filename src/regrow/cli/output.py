@@ -97,12 +97,19 @@ def processes(found: Any) -> str:
 
 def state(found: Any) -> str:
     name = "" if found["name"] is None else f"{found['name']} "
-    lines = [f"{name}{found['pid']} {found['label']}{GAP}mailbox {found['waiting']}"]
+    held = f"{GAP}suspended" if found["suspended"] else ""
+    lines = [f"{name}{found['pid']} {found['label']}{GAP}mailbox {found['waiting']}{held}"]
     width = max(map(len, found["attributes"]), default=0)
     lines += [f"  {key.ljust(width)} = {value}" for key, value in found["attributes"].items()]
+    if found["debug"]:
+        lines += [f"watched by {', '.join(found['debug'])}", *(f"  {event}" for event in found["log"])]
     if found["mailbox"]:
         lines += ["waiting messages", *(f"  {message}" for message in found["mailbox"])]
     return "\n".join([*lines, "it is at", found["stack"]])
+
+
+def tracing(found: Any) -> str:
+    return f"tracing {found['process']}" if found["on"] else f"no longer tracing {found['process']}"
 
 
 def killing(found: Any) -> str:

@@ -9,9 +9,9 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
-from .. import inspect
+from .. import inspect, sys
 from .._pure.child_spec import Restart
-from ..errors import ApplicationError, short
+from ..errors import ApplicationError, CallError, CallTimeout, short
 from ..inspect import Json, as_json
 from ..node import Node, full_name
 from ..runtime import Process
@@ -74,6 +74,31 @@ def _process(node: Node, arguments: Arguments) -> Process:
 
 
 # -- acting
+
+
+async def suspend(node: Node, arguments: Arguments) -> Json:
+    await _answered(sys.suspend(_process(node, arguments).pid))
+    return None
+
+
+async def resume(node: Node, arguments: Arguments) -> Json:
+    await _answered(sys.resume(_process(node, arguments).pid))
+    return None
+
+
+async def trace(node: Node, arguments: Arguments) -> Json:
+    process, on = _process(node, arguments), not argument(arguments, "off", bool, False)
+    await _answered(sys.trace(process.pid, on))
+    return {"process": argument(arguments, "process", str), "on": on}
+
+
+async def _answered(asking: Awaitable[None]) -> None:
+    try:
+        await asking
+    except CallTimeout:
+        raise Refused("it does not answer: it is stuck, or no behaviour", ExitCode.TIMED_OUT) from None
+    except CallError as error:
+        raise Refused(str(error)) from None
 
 
 async def kill(node: Node, arguments: Arguments) -> Json:
@@ -187,6 +212,9 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "ps": ps,
         "state": state,
         "crashes": crashes,
+        "suspend": suspend,
+        "resume": resume,
+        "trace": trace,
         "kill": kill,
         "rpc": rpc,
         "app list": app_list,

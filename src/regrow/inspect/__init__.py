@@ -16,7 +16,6 @@ from .crashes import crashes as crashes
 from .processes import CONTROL_LABEL as CONTROL_LABEL
 from .processes import ProcessInfo as ProcessInfo
 from .processes import StateInfo as StateInfo
-from .processes import attributes_of as attributes_of
 from .processes import find as find
 from .processes import processes as processes
 from .processes import state as state
@@ -42,7 +41,6 @@ __all__ = [
     "TreeNode",
     "applications",
     "as_json",
-    "attributes_of",
     "cluster",
     "crashes",
     "find",

@@ -7,10 +7,8 @@ from collections.abc import Mapping
 import attrs
 
 from .._pure.ids import Pid
-from ..errors import short
 from ..node import Node
 from ..reports import CrashReport, RestartReport
-from .processes import REPR_MAX, attributes_of
 
 
 @attrs.frozen
@@ -62,8 +60,8 @@ def _crash(report: CrashReport, restart: RestartReport | None) -> CrashInfo:
         label=report.label,
         reason=str(report.reason),
         traceback=report.traceback,
-        last_message=None if report.last_message is None else short(report.last_message, REPR_MAX),
-        state=attributes_of(report.state),
+        last_message=report.last_message,
+        state=report.state,
         restart=None if restart is None else _restart(restart),
     )
 

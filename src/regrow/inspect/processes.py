@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from itertools import islice
 
 import attrs
 
 from .._pure.ids import UNNAMED_NODE, Pid, parse_pid
-from ..errors import short
 from ..node import Node
 from ..runtime import Process
 from ..signals import Item
 from ..stacks import stack_of
+from ..status import printed
 
-REPR_MAX = 2000  # characters of one attribute or message
 MESSAGES_SHOWN = 20
 CONTROL_LABEL = "control request"  # of the processes that answer the tools
 
@@ -49,13 +49,19 @@ class StateInfo:
     name: str | None
     label: str
     attributes: Mapping[str, str]
-    """Of the object whose callbacks it runs, each as it prints."""
+    """Of the object whose callbacks it runs, as its `format_status` lets them be seen, each as it prints."""
     mailbox: tuple[str, ...]
     """The messages that wait, the first ones of them."""
     waiting: int
     """How many wait in all."""
     stack: str
     """Where it is."""
+    suspended: bool
+    """Whether it handles system messages alone."""
+    debug: tuple[str, ...]
+    """Who watches its messages."""
+    log: tuple[str, ...]
+    """The last messages, if they are kept."""
 
 
 def is_system(node: Node, process: Process) -> bool:
@@ -95,29 +101,21 @@ def find(node: Node, text: str) -> Process | None:
 
 
 def state(node: Node, process: Process) -> StateInfo:
-    """What a process holds and where it is; it is not asked, so it may be stuck."""
-    queue = process.mailbox.queue
-    shown = [short(message, REPR_MAX) for message, _ in zip(queue, range(MESSAGES_SHOWN), strict=False)]
+    """What is to be seen of a process, and where it is; it is not asked, so it may be stuck."""
+    queue, seen = process.mailbox.queue, process.seen()
+    waiting = [process.seen(message).message for message in islice(queue, MESSAGES_SHOWN)]
     return StateInfo(
         pid=process.pid,
         name=process.name,
         label=process.label,
-        attributes=attributes_of(process.server),
-        mailbox=tuple(shown),
+        attributes={name: printed(value) for name, value in seen.state.items()},
+        mailbox=tuple(map(printed, waiting)),
         waiting=len(queue),
         stack=stack_of(process),
+        suspended=process.suspended,
+        debug=seen.debug,
+        log=tuple(map(str, seen.log)),
     )
-
-
-def attributes_of(server: object) -> Mapping[str, str]:
-    """The attributes of an object, each as it prints; also those in slots."""
-    values = dict(getattr(server, "__dict__", {}))
-    for cls in reversed(type(server).__mro__):
-        slots = cls.__dict__.get("__slots__", ())
-        for name in [slots] if isinstance(slots, str) else slots:
-            if name not in ("__dict__", "__weakref__") and hasattr(server, name):
-                values[name] = getattr(server, name)
-    return {name: short(value, REPR_MAX) for name, value in values.items()}
 
 
 def age_of(process: Process) -> float:
