@@ -38,7 +38,7 @@ FLOORS = [
     "gen_statem task",
     "owner",
     "supervisor",
-    "dynamic_supervisor",
+    "dynamic_supervisor partition_supervisor",
     "application_master",
     "environments manifests",
     "application_controller",

@@ -22,7 +22,8 @@ INTERFACE = {
         gen_send_request SentRequest RequestCollection""",
     "timers": """send_after send_at start_timer send_interval exit_after kill_after cancel_timer read_timer TimerRef
         TimerFired""",
-    "supervisors": "Supervisor DynamicSupervisor child ChildSpec TypedChild ChildInfo Strategy AutoShutdown Restart",
+    "supervisors": """Supervisor DynamicSupervisor PartitionSupervisor child ChildSpec TypedChild ChildInfo Strategy
+        AutoShutdown Restart""",
     "applications": "Application NormalStart Failover Takeover StartType application",
     "system messages": "sys",
     "errors": """CallError CallTimeout NoProcess CallingSelf ServerExited StartFailed AlreadyStarted StartTimeout

@@ -81,6 +81,7 @@ from .nodes import disconnect as disconnect
 from .nodes import monitor_node as monitor_node
 from .nodes import monitor_nodes as monitor_nodes
 from .nodes import nodes as nodes
+from .partition_supervisor import PartitionSupervisor as PartitionSupervisor
 from .portable import portable as portable
 from .process import ancestors as ancestors
 from .process import demonitor as demonitor
@@ -180,6 +181,7 @@ __all__ = [
     "NotAProcess",
     "NotInNode",
     "NotPortable",
+    "PartitionSupervisor",
     "Pid",
     "ProcessExited",
     "Reason",

@@ -16,6 +16,7 @@ from regrow import (
     GenServer,
     Name,
     Normal,
+    PartitionSupervisor,
     Pid,
     Reason,
     Reference,
@@ -254,6 +255,26 @@ async def dynamic_supervisors() -> None:
     await DynamicSupervisor.terminate_child(jobs, ref)
     await DynamicSupervisor.terminate_child(jobs, ref.pid)
     await start_link(DynamicSupervisor)
+
+
+class Counters(PartitionSupervisor[Counter]):
+    intensity = 3
+
+
+async def partition_supervisors() -> None:
+    counters = await start_link(PartitionSupervisor, child(Counter, 5), partitions=4)
+    assert_type(counters, ServerRef[PartitionSupervisor[Counter]])
+    assert_type(PartitionSupervisor.partition(counters, "ada"), ServerRef[Counter])
+    assert_type(await Counter.add(PartitionSupervisor.partition(counters, 7), 1), int)
+    name = Name("counters", PartitionSupervisor[Counter])
+    assert_type(PartitionSupervisor.partition(name, "ada"), ServerRef[Counter])
+    assert_type(PartitionSupervisor.partitions(name), int)
+    await PartitionSupervisor.resize(counters, 2)
+    assert_type(await Supervisor.which_children(counters), list[ChildInfo])
+    pools = child(PartitionSupervisor, child(DynamicSupervisor), with_arguments=lambda args, number: (*args, number))
+    assert_type(PartitionSupervisor.partition(await start_link(pools), 1), ServerRef[DynamicSupervisor])
+    own = await start_link(Counters, child(Counter))
+    assert_type(PartitionSupervisor.partition(own, 1), ServerRef[Counter])
 
 
 async def supervisors() -> None:

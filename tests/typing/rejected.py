@@ -7,6 +7,7 @@ from regrow import (
     DynamicSupervisor,
     GenServer,
     Name,
+    PartitionSupervisor,
     ServerRef,
     Supervisor,
     Via,
@@ -90,3 +91,10 @@ async def wrong_requests(ref: ServerRef[Counter]) -> None:
 
 def wrong_timer() -> None:
     cancel_timer(make_ref())  # 32 a reference of something else
+
+
+async def wrong_partitions(sup: ServerRef[Supervisor], counters: ServerRef[PartitionSupervisor[Counter]]) -> None:
+    PartitionSupervisor.partition(sup, 1)  # 33 a supervisor without partitions
+    await Sub.add(PartitionSupervisor.partition(counters, 1), 3)  # 34 partitions of another class
+    await start_link(PartitionSupervisor, Counter)  # 35 a class is no specification
+    PartitionSupervisor.resize(counters, 3)  # 36 forgotten await

@@ -113,7 +113,8 @@ def _is_positive(value: object) -> TypeGuard[float]:  # not a number is neither 
     return _is_number(value) and value > 0
 
 
-def _is_count(value: object) -> bool:
+def is_count(value: object) -> bool:
+    """Whether it is a whole number of at least 0."""
     return type(value) is int and value >= 0
 
 
@@ -152,11 +153,10 @@ _SPEC_RULES = (
 )
 
 _LIMIT_RULES = (
-    _Rule("intensity", _is_count, "a whole number of at least 0"),
+    _Rule("intensity", is_count, "a whole number of at least 0"),
     _Rule("period", lambda v: _is_positive(v) and v < math.inf, "a finite number of seconds above 0"),
     _Rule("auto_shutdown", lambda v: isinstance(v, AutoShutdown), "never, any_significant or all_significant"),
 )
-
 
 _FLAG_RULES = (
     _Rule("strategy", lambda v: isinstance(v, Strategy), "one_for_one, one_for_all or rest_for_one"),
@@ -166,8 +166,17 @@ _FLAG_RULES = (
 _DYNAMIC_FLAG_RULES = (
     _Rule("strategy", lambda v: v is Strategy.ONE_FOR_ONE, "one_for_one"),
     *_LIMIT_RULES,
-    _Rule("max_children", lambda v: v == "infinity" or _is_count(v), "a whole number of at least 0 or infinity"),
+    _Rule("max_children", lambda v: v == "infinity" or is_count(v), "a whole number of at least 0 or infinity"),
     _Rule("extra_arguments", lambda v: isinstance(v, tuple | list), "a tuple or a list"),
+)
+
+
+_PARTITION_RULES = (
+    _Rule("child_spec", lambda v: isinstance(v, ChildSpec), "a child specification"),
+    _Rule("its name", lambda v: v is None, "None, because all partitions would share it"),
+    _Rule("partitions", lambda v: is_count(v) and v > 0, "a whole number of at least 1"),
+    _Rule("with_arguments", lambda v: v is None or callable(v), "a function or None"),
+    _Rule("auto_shutdown", lambda v: v is AutoShutdown.NEVER, "never"),
 )
 
 
@@ -312,6 +321,18 @@ def check_dynamic_flags(
     _refuse("dynamic supervisor flags", _broken(_DYNAMIC_FLAG_RULES, values.__getitem__))
     values |= {"period_s": float(values.pop("period")), "extra_arguments": tuple(values["extra_arguments"])}
     return DynamicFlags(**values)
+
+
+def check_partitions(child_spec: object, partitions: object, with_arguments: object, auto_shutdown: object) -> None:
+    """Raise `ValueError` that names everything about the partitions of a child that makes no sense."""
+    values: dict[str, object] = {
+        "child_spec": child_spec,
+        "its name": getattr(child_spec, "name", None),
+        "partitions": partitions,
+        "with_arguments": with_arguments,
+        "auto_shutdown": _member(AutoShutdown, auto_shutdown),
+    }
+    _refuse("partition supervisor", _broken(_PARTITION_RULES, values.__getitem__))
 
 
 def check_specs(specs: Iterable[object], auto_shutdown: AutoShutdown) -> tuple[ChildSpec, ...]:
