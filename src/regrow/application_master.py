@@ -19,7 +19,7 @@ from .children import reason_of
 from .errors import StartError, Stop, exit_reason
 from .handlers import finish
 from .messages import Call, Exit, Failure
-from .reasons import Crash, Killed, Reason, Shutdown, unwrapped
+from .reasons import Crash, Killed, Reason, Shutdown, interrupt_in, unwrapped
 from .refs import ServerRef
 from .runtime import Process
 from .supervisor import Supervisor
@@ -236,9 +236,9 @@ class MasterRunner:
                 killed = self._process.exiting is not None and not self._burying
                 if isinstance(error, get_cancelled_exc_class()) and (killed or limit.cancel_called):
                     raise
-                if isinstance(interrupt := unwrapped(error), KeyboardInterrupt):
+                if (interrupt := interrupt_in(error)) is not None:
                     self._process.runtime.interrupted(interrupt)
-                else:
+                if unwrapped(error) is not interrupt:
                     self._warn(name, error)
         if limit.cancelled_caught:
             self._warn(name, TimeoutError(f"not done within {seconds} s"))

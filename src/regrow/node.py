@@ -14,7 +14,7 @@ from typing import Self
 
 import anyio
 import attrs
-from anyio import CancelScope, create_task_group, move_on_after
+from anyio import CancelScope, create_task_group, get_cancelled_exc_class, move_on_after
 from anyio.abc import TaskGroup
 
 from ._backends import running_backend
@@ -34,7 +34,7 @@ from .manifests import Manifests, read_config
 from .net_kernel import NetKernel
 from .portable import marked_in
 from .reasons import Killed, Normal, Reason, Shutdown
-from .runtime import WORD, Here, Outsider, Process, Runtime, current, here
+from .runtime import WORD, Here, Outsider, Process, Runtime, current, here, insist
 from .stacks import stack_of
 from .system_words import SystemRequest, Terminate
 from .transport import Carrier, TcpCarrier
@@ -312,27 +312,36 @@ class _Running:
     async def _tick(self) -> None:
         current.set(Outsider(self.runtime))  # what is done for a timer is done here, whoever entered the node
         with self._ticker:
-            await self.runtime.timers.run()
+            while True:
+                try:
+                    await self.runtime.timers.run()
+                except get_cancelled_exc_class():  # a stray one must not stop the node's clock
+                    if self._ticker.cancel_called:
+                        raise
 
     async def _stop(self, reason: Reason) -> None:
-        """Stop those that have an orderly end, kill what is left until nobody is, then end the body's process."""
+        """Stop all processes, then end the body's."""
         with CancelScope(shield=True):
-            if self.distribution is not None:
-                self.distribution.stop()
-            await self.applications.stop_all(self._shutdown_timeout_s)
-            for process in reversed(self._others()):
-                if process.runner is not None and process.at_home:
-                    await self._stop_in_order(process)
-            while others := self._others():
-                for process in others:
-                    process.die(Killed())
-                for process in others:
-                    await process.wait_ended()
+            await insist(self._stop_processes)
         self.runtime.closed = True
         self.body.end(reason)
         self.runtime.process_timers.cancel_all()
         await self._leave_net()
         self._ticker.cancel()
+
+    async def _stop_processes(self) -> None:
+        """Stop those that have an orderly end, then kill what is left until nobody is."""
+        if self.distribution is not None:
+            self.distribution.stop()
+        await self.applications.stop_all(self._shutdown_timeout_s)
+        for process in reversed(self._others()):
+            if process.runner is not None and process.at_home:
+                await self._stop_in_order(process)
+        while others := self._others():
+            for process in others:
+                process.die(Killed())
+            for process in others:
+                await process.wait_ended()
 
     async def _stop_in_order(self, process: Process) -> None:
         """Tell it to stop, and kill it if it has not within its shutdown time."""

@@ -7,6 +7,8 @@ from typing import cast
 
 import attrs
 
+PARTS_TOLD = 5  # of a group of exceptions, in its text
+
 
 class RemoteError(Exception):
     """An exception of another node, as data: the name of its type, its text and its printed traceback."""
@@ -117,11 +119,17 @@ class Custom(Reason):
 
 
 def _text_of(value: object) -> str:
+    """The `str` of a value; that of a group of exceptions names its parts as well."""
     # A user's `__str__` may fail too; that must not get in the way of telling what happened.
     try:
-        return str(value)
+        text = str(value)
     except Exception:  # noqa: BLE001 - whatever it raises, there is no text
         return f"({type(value).__name__} without a text)"
+    if not isinstance(value, BaseExceptionGroup):
+        return text
+    parts = cast("BaseExceptionGroup[BaseException]", value).exceptions
+    more = ["..."] if len(parts) > PARTS_TOLD else []
+    return f"{text}: {'; '.join([*(str(as_reason(part)) for part in parts[:PARTS_TOLD]), *more])}"
 
 
 def as_data(reason: Reason) -> Reason:
@@ -150,3 +158,13 @@ def unwrapped(error: BaseException) -> BaseException:
         group = cast("BaseExceptionGroup[BaseException]", error)
         return unwrapped(group.exceptions[0]) if len(group.exceptions) == 1 else group
     return error
+
+
+def interrupt_in(error: BaseException) -> KeyboardInterrupt | None:
+    """The Ctrl-C that the exception is, or that a group holds besides others."""
+    while isinstance(error, BaseExceptionGroup):
+        found = cast("BaseExceptionGroup[BaseException]", error).subgroup(KeyboardInterrupt)
+        if found is None:
+            return None
+        error = found.exceptions[0]
+    return error if isinstance(error, KeyboardInterrupt) else None

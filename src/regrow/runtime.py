@@ -11,11 +11,12 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from functools import partial
 from itertools import count
 from typing import Protocol, TypeAlias
 
 import attrs
-from anyio import CancelScope, create_task_group
+from anyio import CancelScope, create_task_group, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 
 from ._backends import Backend
@@ -27,7 +28,7 @@ from .errors import NotAProcess, NotInNode, StartError, StartFailed, exit_reason
 from .mailbox import Mailbox
 from .messages import Call, Down, Exit, Failure, From, Promise, Request, settle
 from .process_timers import ProcessTimers
-from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, is_quiet
+from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, interrupt_in, is_quiet
 from .registry import Registry
 from .relations import Relations
 from .reports import CrashReport, Reports
@@ -139,25 +140,38 @@ class Process(Relations):
         else:
             with CancelScope(shield=True):
                 async with create_task_group() as self.group:
-                    await self.bury_children(await self._live())
+                    await insist(partial(self.bury_children, await self._live()))
         assert self.exiting is not None, "settled when its code was over"
         self.end(self.exiting)
 
     async def _live(self) -> Reason:
+        raised: BaseException | None = None
+        scope = self._scope = CancelScope(shield=True)
         try:
-            with CancelScope(shield=True) as self._scope:
-                if self.exiting is None:
-                    await self._body(self)
+            with scope:
+                try:
+                    if self.exiting is None:
+                        await self._body(self)
+                except BaseException as error:
+                    raised = error
+                    raise
         except BaseException as error:  # noqa: BLE001 - the border where a process's death becomes its exit reason
-            reason = exit_reason(error)
+            if error is not raised:
+                await self.runtime.backend.close_scopes(scope, 0 if self.group is None else 1)
+            reason = exit_reason(raised or error)
         else:
             reason = Normal()
-        if isinstance(reason, Crash) and isinstance(reason.exception, KeyboardInterrupt):
-            self.runtime.interrupted(reason.exception)
-        # What it inherited has been reported where it happened.
-        elif self.exiting is None and not is_quiet(reason) and not self.start_error and reason is not self.inherited:
+        if isinstance(reason, Crash) and (interrupt := interrupt_in(reason.exception)) is not None:
+            self.runtime.interrupted(interrupt)
+        if self.exiting is None and self._is_news(reason):
             self._report_crash(reason)
         return self.settle(reason)
+
+    def _is_news(self, reason: Reason) -> bool:
+        """Whether its end by itself is to be reported. What it inherited has been, where it happened."""
+        if isinstance(reason, Crash) and isinstance(reason.exception, KeyboardInterrupt):
+            return False
+        return not is_quiet(reason) and self.start_error is None and reason is not self.inherited
 
     def settle(self, reason: Reason) -> Reason:
         """Its own code is over; the reason it ends with, which an exit signal may have settled before."""
@@ -268,6 +282,18 @@ class Process(Relations):
             self.mailbox.post_system(Exit(sender, reason))
         elif not isinstance(reason, Normal) or (sender == self.pid and not linked):
             self.die(reason)
+
+
+async def insist(step: Callable[[], Awaitable[None]]) -> None:
+    """Carry it out in spite of stray cancellations, which cut it short: then from its beginning again.
+
+    For what nothing in regrow cancels: the end of those who depend on it.
+    """
+    while True:
+        try:
+            return await step()
+        except get_cancelled_exc_class():
+            continue
 
 
 class Outsider:

@@ -110,7 +110,7 @@ def as_text(reason: Reason) -> Reason:
         case Crash(RemoteError() as error):
             return Crash(RemoteError(error.type_name[:TEXT_MAX], error.text[:TEXT_MAX]))
         case Crash(error):
-            return Crash(RemoteError(type(error).__name__, _text(error)))
+            return Crash(RemoteError(type(error).__name__, _text(RemoteError.of(error).text)))
         case _:
             return Custom(_text(reason))
 

@@ -216,6 +216,20 @@ async def test_a_keyboard_interrupt_in_a_process_is_raised_where_the_node_is_lef
     assert not node.runtime.reports.crashes
 
 
+async def test_a_keyboard_interrupt_among_other_errors_is_raised_and_the_others_are_reported() -> None:
+    """As of a task group that it hit: neither may hide the other."""
+    node, interrupt = Node(), KeyboardInterrupt()
+    group = BaseExceptionGroup("", [ValueError("another"), BaseExceptionGroup("", [interrupt])])
+
+    async def body() -> None:
+        spawn(crash, group)
+        await anyio.sleep_forever()
+
+    with pytest.raises(KeyboardInterrupt):
+        await run_in(node, body)
+    assert [str(report.reason) for report in node.runtime.reports.crashes] == [str(Crash(group))]
+
+
 # -- several nodes
 
 

@@ -155,7 +155,10 @@ class Unspeakable(Exception):
         (KeyboardInterrupt(), "KeyboardInterrupt"),
         (OSError("no \udce9t\udce9"), "OSError: no \\udce9t\\udce9"),
         (Unspeakable(), "Unspeakable: (Unspeakable without a text)"),
-        (ExceptionGroup("two", [ValueError(1), ValueError(2)]), "ExceptionGroup: two (2 sub-exceptions)"),
+        (
+            ExceptionGroup("two", [ValueError(1), KeyError(2)]),
+            "ExceptionGroup: two (2 sub-exceptions): ValueError: 1; KeyError: 2",
+        ),
     ],
 )
 def test_an_exception_arrives_as_data_that_reads_the_same(error: BaseException, text: str) -> None:

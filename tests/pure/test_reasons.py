@@ -17,6 +17,7 @@ from regrow.reasons import (
     RemoteError,
     Shutdown,
     as_reason,
+    interrupt_in,
     is_quiet,
     unwrapped,
 )
@@ -44,6 +45,14 @@ class Mute(Exception):
         (Crash(KeyError("k")), "KeyError: 'k'"),
         (Crash(RemoteError("ValueError", "bad value", "Traceback ...")), "ValueError: bad value"),
         (Crash(RemoteError("ValueError", "")), "ValueError"),
+        (
+            Crash(ExceptionGroup("two", [ValueError("a"), ExceptionGroup("one", [KeyError("b")])])),
+            "ExceptionGroup: two (2 sub-exceptions): ValueError: a; KeyError: 'b'",
+        ),
+        (
+            Crash(ExceptionGroup("many", [ValueError()] * 7)),
+            "ExceptionGroup: many (7 sub-exceptions): ValueError; ValueError; ValueError; ValueError; ValueError; ...",
+        ),
         (Custom("out of paper"), "out of paper"),
         (Custom(("a", 1)), "('a', 1)"),
         (Custom(None), "None"),
@@ -98,3 +107,13 @@ def test_reasons_are_equal_by_value() -> None:
     assert hash(RemoteError("E", "t")) == hash(RemoteError("E", "t"))
     with pytest.raises(attrs.exceptions.FrozenInstanceError):
         Shutdown("a").detail = "b"  # type: ignore[misc]
+
+
+def test_an_interrupt_is_found_in_whatever_groups_it_lies() -> None:
+    """Ctrl-C is for the program; a task group that was hit by it holds other errors besides."""
+    interrupt = KeyboardInterrupt()
+    group = BaseExceptionGroup("", [ValueError(), BaseExceptionGroup("", [KeyError(), interrupt])])
+    assert interrupt_in(group) is interrupt
+    assert interrupt_in(interrupt) is interrupt
+    assert interrupt_in(ExceptionGroup("", [ValueError(), KeyError()])) is None
+    assert interrupt_in(ValueError()) is None

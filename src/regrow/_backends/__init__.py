@@ -1,7 +1,7 @@
-"""The one seam that exists for speed: waiting for a value and waking the waiter, on each event loop.
+"""What anyio does not have, on each event loop. Nothing else in regrow may import asyncio or trio.
 
-anyio has no promise, and its events cost a checkpoint each; these few lines are what every message and
-every call goes through. Nothing else in regrow may import asyncio or trio.
+Waiting for a value and waking the waiter: anyio's events cost a checkpoint each, and these few lines are what every
+message and every call goes through. And tidying up behind code that has left scopes open in its task.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import ClassVar, Protocol
 
+from anyio import CancelScope
 from anyio.lowlevel import current_token
 
 from ..messages import Promise
@@ -25,6 +26,15 @@ class Backend(Protocol):
 
     def checkpoint(self) -> Awaitable[None]:
         """Let the other tasks run once."""
+        ...
+
+    async def close_scopes(self, outermost: CancelScope, groups_outside: int) -> None:
+        """Leave `outermost`, which could not be left since user code in it has left scopes of its own open.
+
+        Those are cancelled and left, innermost first, each when the tasks in it have ended. Otherwise the task
+        could not end without an error, and that would cancel whoever lives in the same task group. The task
+        itself has as many groups open outside of `outermost` as said.
+        """
         ...
 
 

@@ -1,10 +1,16 @@
-"""Promises on asyncio: its own futures, which are C and do exactly this."""
+"""The backend of asyncio. Its promises are asyncio's own futures, which are C and do exactly this."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import Any, ClassVar
+
+from anyio import CancelScope
+
+# There is no public way to a scope that was left open by somebody else.
+from anyio._backends import _asyncio as anyio_asyncio
 
 from ..messages import Promise
 
@@ -19,3 +25,24 @@ class AsyncioBackend:
 
     def checkpoint(self) -> Awaitable[None]:
         return asyncio.sleep(0)
+
+    async def close_scopes(self, outermost: CancelScope, groups_outside: int) -> None:
+        me = asyncio.current_task()
+        assert me is not None, "in a task"
+        states: Any = anyio_asyncio._task_states  # pyright: ignore
+        left: Any = outermost
+        while left._active:
+            scope = states[me].cancel_scope
+            scope.cancel()
+            with CancelScope(shield=True):
+                while running := {task for task in _tasks_in(scope) if task is not me and not task.done()}:
+                    with suppress(asyncio.CancelledError):  # a stray one: whatever is cancelled here has been left
+                        await asyncio.wait(running)
+            scope.__exit__(None, None, None)
+
+
+def _tasks_in(scope: Any) -> Iterator[asyncio.Task[Any]]:
+    """The tasks that a scope holds, itself or through the scopes inside it."""
+    yield from scope._tasks
+    for inner in scope._child_scopes:
+        yield from _tasks_in(inner)

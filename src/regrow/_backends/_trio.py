@@ -1,4 +1,4 @@
-"""Promises on trio: park the task, reschedule it when the value comes."""
+"""The backend of trio. Its promises: park the task, reschedule it when the value comes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Generator
 from typing import Any, ClassVar
 
 import trio
+from anyio import CancelScope
 from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
 
 
@@ -52,3 +53,10 @@ class TrioBackend:
 
     def checkpoint(self) -> Awaitable[None]:
         return trio.lowlevel.checkpoint()
+
+    async def close_scopes(self, outermost: CancelScope, groups_outside: int) -> None:
+        # trio has left them all as it complained. The task groups are what it cannot leave without waiting.
+        for nursery in reversed(current_task().child_nurseries[groups_outside:]):
+            nursery.cancel_scope.cancel()
+            await nursery._nested_child_finished(None)  # pyright: ignore[reportPrivateUsage]
+            nursery.cancel_scope.__exit__(None, None, None)
