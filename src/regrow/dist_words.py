@@ -42,13 +42,13 @@ _TEXT_OR_NONE = (str, NoneType)
 
 KINDS = (
     Kind(f"{_PREFIX}.Phase", Phase, _phase, Phase, ("phase",)),
-    _word(Status, bool, bool, Phase, _TEXT_OR_NONE, int, bool, bool),
+    _word(Status, bool, bool, Phase, _TEXT_OR_NONE, int, int, bool, bool),
     _word(Tell, Status),
     _word(Claim, int, tuple, _TEXT_OR_NONE),
     _word(Grant, int, object, seal=1),
     _word(Deny, int),
     _word(Withdraw, int),
-    _word(StopAll),
+    _word(StopAll, int),
     _word(Meet, dict, bool),
     _word(About, str, (Tell, Claim, Grant, Deny, Withdraw, StopAll)),
 )

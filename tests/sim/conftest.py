@@ -4,6 +4,20 @@ from __future__ import annotations
 
 import pytest
 
+DEPTHS = ("short", "full", "long")
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--election-seeds", type=int, default=40, help="random histories of each setting")
+    parser.addoption(
+        "--election-depth",
+        choices=DEPTHS,
+        default="short",
+        help="how many events an exploration has: as in CI, what takes up to a minute, or what takes longer",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--election-depth") == "long":
+        for item in items:
+            item.add_marker(pytest.mark.timeout(3600))

@@ -53,6 +53,9 @@ class Settings:
         """The place of the node's group; behind the last for a node that is not listed."""
         return next((i for i, group in enumerate(self.groups) if node in group), len(self.groups))
 
+    def lists(self, node: str) -> bool:
+        return self.group_of(node) < len(self.groups)
+
 
 @attrs.frozen
 class Status:
@@ -66,8 +69,10 @@ class Status:
     """Why it does not work here: it was tried, and is not again until somebody starts it anew."""
     weight: int = 0
     """How many applications run on the node."""
+    stops: int = 0
+    """How often it was stopped everywhere, as far as the node knows."""
     opened: bool = False
-    """Whether it has run, or was tried, anywhere since it was last stopped everywhere."""
+    """Whether it has run, or was tried, anywhere since it was started on this node."""
     holds_handoff: bool = False
     """Whether it gave the application away, and nobody runs it yet."""
 
@@ -118,6 +123,9 @@ class Withdraw:
 @attrs.frozen
 class StopAll:
     """Somebody stopped the application, everywhere."""
+
+    stops: int
+    """How often that was done by now."""
 
 
 Message: TypeAlias = Tell | Claim | Grant | Deny | Withdraw | StopAll
@@ -342,7 +350,7 @@ class State:
     eager: bool = False
     """Started here, or permitted here, and not yet compared with who runs it."""
     by_hand: bool = False
-    """Somebody wants it here whatever the precedence says, and it is not claimed yet."""
+    """Somebody wants it here whatever the precedence says, and waits for that."""
     stop_after_start: bool = False
     stopping_all: bool = False
     """It was stopped everywhere, and whoever started it here is told when it is."""
@@ -357,6 +365,18 @@ class State:
         """Another node where it is, or may be, running: the best of them."""
         active = [name for name, status in self.peers if status.phase in ACTIVE]
         return min(active, key=self.place, default=None)
+
+    @property
+    def next_node(self) -> str | None:
+        """Whose turn it is to start it; before anybody has tried, maybe a node where it is yet to be started."""
+        first = not self.mine.opened
+        known = [(self.me, self.mine), *self.peers]
+        orders = [
+            (not status.holds_handoff, self.settings.group_of(node), status.weight, node)
+            for node, status in known
+            if status.permitted and status.failed is None and (status.wanted or first) and self.settings.lists(node)
+        ]
+        return min(orders)[-1] if orders else None
 
     def place(self, node: str) -> tuple[int, str]:
         return self.settings.group_of(node), node

@@ -82,8 +82,11 @@ class _Turn:
             self.send(node, message)
 
     def tell_if_changed(self, before: Status) -> None:
-        """Others hear of our status after the grants and claims of this turn, but before anything of the next."""
-        if self.state.mine != before:
+        """Others hear of our status after the grants and claims of this turn, but before anything of the next.
+
+        That it was stopped everywhere, they have heard from whoever did that.
+        """
+        if self.state.mine != attrs.evolve(before, stops=self.state.mine.stops):
             self.broadcast(Tell(self.state.mine))
 
     # -- taking note
@@ -101,8 +104,8 @@ class _Turn:
                 self.mine(wanted=True, failed=None)
                 self.change(eager=True, told=None, stopping_all=False)
             case StopWanted():
-                self.broadcast(StopAll())
-                self._stop_all()
+                self._stop_all(self.state.mine.stops + 1)
+                self.broadcast(StopAll(self.state.mine.stops))
                 self.change(stopping_all=True)
             case Permit(flag):
                 self.mine(permitted=flag)
@@ -128,7 +131,7 @@ class _Turn:
         known = dict(self.state.peers)
         known[node] = status
         self.change(peers=tuple(sorted(known.items())))
-        self.mine(opened=self.state.mine.opened or status.opened)
+        self.mine(stops=max(self.state.mine.stops, status.stops))
         if status.phase is Phase.RUNNING:
             self._runs_there(node)
         # What it was told of us when the two met may be out of date by now.
@@ -145,6 +148,8 @@ class _Turn:
         self.change(peers=tuple(entry for entry in self.state.peers if entry[0] != node))
         self._answered(node, None)
         self._settle(node)
+        if self.state.ousting == node:
+            self.change(ousting=None)
         if status.phase in (Phase.RUNNING, Phase.STOPPING):
             self._ran_and_is_gone(node)
 
@@ -171,15 +176,14 @@ class _Turn:
                     self._withdraw()
             case Withdraw(number):
                 self._settle(node, number)
-            case StopAll():
-                self._stop_all()
+            case StopAll(stops):
+                self._stop_all(max(stops, self.state.mine.stops))
             case _:
                 assert_never(message)
 
     def _status(self, node: str, status: Status) -> None:
         before = self.state.peer(node)
         self.change(peers=tuple((name, status if name == node else old) for name, old in self.state.peers))
-        self.mine(opened=self.state.mine.opened or (status.opened and status.wanted))
         ran = before is not None and before.phase is Phase.RUNNING
         if ran and status.phase not in ACTIVE and status.failed is not None:
             self.change(last_ran_at=node)
@@ -196,24 +200,23 @@ class _Turn:
         """Somebody runs it: nobody waits for anybody, and what we handed over has arrived."""
         self._settle(node)
         self.change(waiting=False, last_ran_at=None, handoff=None, gave_to=None)
-        self.mine(opened=True, holds_handoff=False)
+        self.mine(opened=self.state.mine.wanted, holds_handoff=False)
 
     # -- claims of ours
 
-    def _claim(self, because_of: str | None, *, by_hand: bool = False) -> None:
-        """Ask everybody; `because_of` is the node that is to stop it first."""
+    def _claim(self, takes_over: str | None) -> None:
+        """Ask everybody; `takes_over` is the node that is to stop it first."""
         state = self.state
         number = state.claims_made + 1
         order = (
-            not by_hand,
+            not state.by_hand,
             not state.mine.holds_handoff,
             state.settings.group_of(state.me),
             state.mine.weight,
             state.me,
         )
-        claim = Claim(number, order, because_of)
-        self.change(claims_made=number, claim=MyClaim(claim, frozenset(name for name, _ in state.peers)))
-        self.change(eager=False, by_hand=False)
+        claim = Claim(number, order, takes_over)
+        self.change(claims_made=number, claim=MyClaim(claim, frozenset(name for name, _ in state.peers)), eager=False)
         self.mine(phase=Phase.CLAIMING)
         self.broadcast(claim)
 
@@ -234,12 +237,13 @@ class _Turn:
     def _win(self, claim: MyClaim) -> None:
         """Everybody granted it."""
         state = self.state
-        self.change(claim=None)
+        before = claim.claim.takes_over
+        status = None if before is None else state.peer(before)
+        both = state.settings.overlap and status is not None and status.phase is Phase.RUNNING
+        self.change(claim=None, ousting=before if both else None)
         self.mine(phase=Phase.STARTING, opened=True)
-        if state.settings.overlap:
-            self.change(ousting=claim.claim.takes_over)
-        if claim.claim.takes_over is not None and state.peer(claim.claim.takes_over) is not None:
-            self.do(StartHere(Because.TAKEOVER, claim.claim.takes_over, claim.handoff))
+        if status is not None:
+            self.do(StartHere(Because.TAKEOVER, before, claim.handoff))
         elif state.mine.holds_handoff:
             self.do(StartHere(Because.TAKEOVER, state.gave_to or state.me, state.handoff))
         elif state.last_ran_at is not None:
@@ -277,8 +281,6 @@ class _Turn:
         status = self.state.peer(node)
         if concerned(self.state.yielding_to) and (status is None or status.phase is not Phase.RUNNING):
             self.change(yielding_to=None)
-        if number is None and self.state.ousting == node:
-            self.change(ousting=None)
         self.change(deferred=tuple(asked for asked in self.state.deferred if not concerned(asked)))
 
     def _answer_claims(self) -> None:
@@ -340,7 +342,9 @@ class _Turn:
     def _failed(self, reason: str) -> None:
         ran = self.state.mine.phase is Phase.RUNNING
         self.change(last_ran_at=self.state.me if ran else self.state.last_ran_at, stop_after_start=False, eager=False)
-        self.change(yielding_to=None)
+        # What it granted while it ran, it still grants.
+        self.change(promised=self.state.yielding_to or self.state.promised, yielding_to=None)
+        self.change(ousting=None, by_hand=False)
         self.mine(phase=Phase.IDLE, failed=reason, opened=True)
 
     def _stopped(self, handoff: object) -> None:
@@ -357,13 +361,13 @@ class _Turn:
             self.change(handoff=handoff, gave_to=None)
             self.mine(holds_handoff=handoff is not None)
 
-    def _stop_all(self) -> None:
+    def _stop_all(self, stops: int) -> None:
         """It is to run nowhere, and nobody is to want it."""
         self._withdraw()
         self.change(stopping_all=self.state.stopping_all or self.state.mine.wanted)
-        self.change(handoff=None, gave_to=None, last_ran_at=None, waiting=False, eager=False, by_hand=False, told=None)
+        self.change(handoff=None, gave_to=None, last_ran_at=None, waiting=False, eager=False, told=None)
         self.change(yielding_to=None, ousting=None)
-        self.mine(wanted=False, failed=None, opened=False, holds_handoff=False)
+        self.mine(wanted=False, failed=None, stops=stops, opened=False, holds_handoff=False)
         match self.state.mine.phase:
             case Phase.RUNNING:
                 self._stop_here()
@@ -375,10 +379,9 @@ class _Turn:
     # -- the whole picture
 
     def look_around(self) -> None:
+        self._look_whether_opened()
         self._answer_claims()
-        if self.state.stopping_all and self.state.mine.phase not in ACTIVE and self.state.runner is None:
-            self.change(stopping_all=False)
-            self.do(RunsNowhere(None))
+        self._look_who_waits()
         match self.state.mine.phase:
             case Phase.RUNNING:
                 self._look_while_running()
@@ -391,6 +394,25 @@ class _Turn:
             case _:
                 assert_never(self.state.mine.phase)
 
+    def _look_whether_opened(self) -> None:
+        """Who has it started remembers that for the others; where it is stopped, that is forgotten."""
+        mine = self.state.mine
+        heard = any(status.wanted and status.opened for _, status in self.state.peers)
+        self.mine(opened=mine.wanted and (mine.opened or heard))
+
+    def _look_who_waits(self) -> None:
+        """For the end of a stop, or for a takeover by hand that can't be any more."""
+        mine = self.state.mine
+        known = [mine, *(status for _, status in self.state.peers)]
+        # Where it was started again meanwhile, that is not what was stopped.
+        left = [one for one in known if one.phase in ACTIVE and not (one.wanted and one.stops >= mine.stops)]
+        if self.state.stopping_all and not left:
+            self.change(stopping_all=False)
+            self.do(RunsNowhere(None))
+        if self.state.by_hand and not (mine.wanted and mine.permitted and mine.opened):
+            self.change(by_hand=False)
+            self.do(TakeOverRefused("not_running_distributed"))
+
     def _look_while_running(self) -> None:
         """Two copies that meet: the better one stays. A copy that is not permitted stays until somebody claims it."""
         state = self.state
@@ -402,7 +424,7 @@ class _Turn:
             return
         others = [name for name, status in state.peers if status.phase is Phase.RUNNING and name != state.ousting]
         if any(state.place(name) < state.place(state.me) for name in others) or (
-            not state.mine.permitted and not self._candidates()
+            not state.mine.permitted and state.next_node is None
         ):
             self._stop_here()
 
@@ -426,33 +448,31 @@ class _Turn:
             self._look_at_runner(runner)
             return
         if not state.mine.permitted:
-            if not self._candidates() and state.told is None:
+            if state.next_node is None:
                 self._tell(None)
-            return
-        candidates = self._candidates()
-        if state.mine.failed is not None and not candidates:
+        elif state.mine.failed is not None and state.next_node is None:
             self._give_up(state.mine.failed)
-        elif state.promised is None and not state.waiting and candidates:
-            best = min(candidates, key=self._order)
-            if best == state.me:
-                self._claim(None)
-                self._look_while_claiming()
+        elif state.promised is None and not state.waiting and state.next_node == state.me:
+            self._claim(None)
+            self._look_while_claiming()
 
     def _look_at_runner(self, runner: str) -> None:
         """Another node has it: take it over if that is our due, else stand by."""
         state = self.state
+        if sum(status.phase in ACTIVE for _, status in state.peers) > 1:
+            return  # it is being moved, or one of them has not been heard of for a while
         status = state.peer(runner)
         assert status is not None, "it is a peer"
-        fit = state.mine.permitted and state.mine.failed is None and state.promised is None
-        due = state.by_hand or (state.eager and state.better_group(state.me, runner))
-        if not status.permitted:
-            due = due or (bool(candidates := self._candidates()) and min(candidates, key=self._order) == state.me)
-        if fit and due and status.phase is Phase.RUNNING:
-            self._claim(runner, by_hand=state.by_hand)
-            self._look_while_claiming()
-        elif status.phase is Phase.RUNNING and not due:
+        if status.phase is not Phase.RUNNING:
+            return
+        better = state.eager and state.better_group(state.me, runner)
+        due = state.by_hand or better or (not status.permitted and state.next_node == state.me)
+        if not (due and state.mine.permitted and state.mine.failed is None):
             self.change(eager=False)
             self._tell(runner)
+        elif state.promised is None:
+            self._claim(runner)
+            self._look_while_claiming()
 
     def _tell(self, node: str | None) -> None:
         if self.state.told != RunsAt(node):
@@ -464,23 +484,3 @@ class _Turn:
         self.change(last_ran_at=None, handoff=None, gave_to=None)
         self.mine(wanted=False, failed=None, opened=False, holds_handoff=False)
         self.do(RunsNowhere(reason))
-
-    def _candidates(self) -> list[str]:
-        """The nodes it may start on; before anybody has tried, also those where it is not started yet."""
-        state = self.state
-        first = not state.mine.opened
-        known = [(state.me, state.mine), *state.peers]
-        return [
-            name
-            for name, status in known
-            if status.permitted
-            and status.failed is None
-            and (status.wanted or first)
-            and state.settings.group_of(name) < len(state.settings.groups)
-        ]
-
-    def _order(self, node: str) -> tuple[bool, int, int, str]:
-        state = self.state
-        status = state.mine if node == state.me else state.peer(node)
-        assert status is not None, "a node we know"
-        return not status.holds_handoff, state.settings.group_of(node), status.weight, node
