@@ -30,6 +30,7 @@ FLOORS = [
     "refs children",
     "process gen timer",
     "sent_requests",
+    "many_nodes",
     "calls",
     "behaviour",
     "handlers",

@@ -22,9 +22,11 @@ from .behaviour import child as child
 from .behaviour import start as start
 from .behaviour import start_link as start_link
 from .behaviour import start_monitor as start_monitor
+from .calls import abcast as abcast
 from .calls import gen_call as gen_call
 from .calls import gen_cast as gen_cast
 from .calls import gen_send_request as gen_send_request
+from .calls import multi_call as multi_call
 from .calls import stop as stop
 from .calls import time_left as time_left
 from .children import ChildCounts as ChildCounts
@@ -66,6 +68,7 @@ from .handlers import Deferred as Deferred
 from .handlers import call as call
 from .handlers import cast as cast
 from .local_nodes import NodeNameTaken as NodeNameTaken
+from .many_nodes import Replies as Replies
 from .messages import Down as Down
 from .messages import Exit as Exit
 from .messages import From as From
@@ -187,6 +190,7 @@ __all__ = [
     "Reason",
     "Reference",
     "RemoteError",
+    "Replies",
     "RequestCollection",
     "Restart",
     "SentRequest",
@@ -208,6 +212,7 @@ __all__ = [
     "UnknownRequest",
     "Via",
     "ViaRegistry",
+    "abcast",
     "ancestors",
     "application",
     "call",
@@ -230,6 +235,7 @@ __all__ = [
     "monitor",
     "monitor_node",
     "monitor_nodes",
+    "multi_call",
     "nodes",
     "portable",
     "read_timer",

@@ -9,8 +9,7 @@ from .runtime import this_process
 
 def nodes() -> list[str]:
     """The nodes that the current one is connected with, in the order they came."""
-    net = current_node().net_kernel
-    return [] if net is None else net.connected()
+    return current_node().runtime.route.connected()
 
 
 async def connect(node: str) -> bool:

@@ -314,6 +314,9 @@ class NoRoute:
     def dispatch(self, node: str, signal: Signal) -> None:
         self._runtime.undelivered(node, signal)
 
+    def connected(self) -> list[str]:
+        return []
+
 
 class Runtime:
     """The table of one node's processes, and the way for signals between them."""

@@ -109,3 +109,7 @@ class Route(Protocol):
         What can't be brought is handed to `Runtime.undelivered`. Raises `NotPortable` for what may not leave.
         """
         ...
+
+    def connected(self) -> list[str]:
+        """The nodes that are connected, in the order they came."""
+        ...

@@ -220,7 +220,7 @@ async def test_a_nested_call_for_a_caller_whose_time_is_up_is_not_even_sent() ->
             await asking.result()
         server.ready.set()
         await stop(ref)
-        assert server.errors == ["no reply from enter() within 0.0 s"]
+        assert server.errors == ["no reply from enter within 0.0 s"]
         assert await Gate.count(gate) == 0
 
 

@@ -20,6 +20,7 @@ from regrow import (
     Pid,
     Reason,
     Reference,
+    Replies,
     RequestCollection,
     SentRequest,
     ServerRef,
@@ -30,6 +31,7 @@ from regrow import (
     TimerRef,
     TypedChild,
     Via,
+    abcast,
     call,
     cancel_timer,
     cast,
@@ -37,6 +39,7 @@ from regrow import (
     gen_call,
     gen_send_request,
     monitor,
+    multi_call,
     read_timer,
     receive,
     self_pid,
@@ -201,6 +204,14 @@ async def servers() -> None:
     requests.add(Counter.slow.send_request(ref, 1), "slow")
     assert_type(await requests.wait(), tuple[SentRequest[int | str], str])
     await gen_send_request("counter", "hello").wait()
+    names = ["a@localhost", "b@localhost"]
+    assert_type(await Counter.add.multi_call(names, Name("counter", Counter), 3), Replies[int])
+    replies, bad_nodes = await Counter.slow.with_timeout(1.0).multi_call(None, Name("counter", Counter), n=3)
+    assert_type(replies, list[tuple[str, str]])
+    assert_type(bad_nodes, dict[str, Exception])
+    await multi_call(names, "counter", "hello", 2.0)
+    Counter.preset.abcast(names, Name("counter", Sub), 3)
+    abcast(None, "counter", "hello")
     assert_type(this_request().expired, bool)
     Counter.reset(ref)
     Counter.preset(ref, 3)

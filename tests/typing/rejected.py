@@ -98,3 +98,10 @@ async def wrong_partitions(sup: ServerRef[Supervisor], counters: ServerRef[Parti
     await Sub.add(PartitionSupervisor.partition(counters, 1), 3)  # 34 partitions of another class
     await start_link(PartitionSupervisor, Counter)  # 35 a class is no specification
     PartitionSupervisor.resize(counters, 3)  # 36 forgotten await
+
+
+async def wrong_many() -> None:
+    await Counter.add.multi_call(["a@localhost"], Name("x", Counter), "3")  # 37 wrong argument for many nodes
+    await Counter.add.multi_call(None, Name("x", JobCenterSup), 3)  # 38 name of another class on many nodes
+    await Counter.reset.abcast(None, Name("x", Counter))  # 39 awaiting a cast to many nodes
+    Counter.add.multi_call(None, Name("x", Counter), 3)  # 40 forgotten await of many replies
