@@ -18,6 +18,7 @@ from ._pure.child_spec import Restart
 from ._pure.manifest import Manifest
 from ._pure.start_order import OrderError, start_order
 from .application_master import (
+    STOP_CALLBACK_S,
     Application,
     ApplicationEnded,
     MasterRunner,
@@ -31,10 +32,8 @@ from .errors import ApplicationError
 from .manifests import Manifests
 from .messages import Failure, Promise, result_of
 from .reasons import Custom, Killed, Normal, Reason
-from .runtime import Process, Runtime
-from .stacks import stack_of
-
-STACKS_SHOWN = 10  # of an application that does not stop
+from .runtime import REFUSAL_S, Process, Runtime
+from .stacks import places_of
 
 
 class Phase(enum.Enum):
@@ -388,9 +387,10 @@ class ApplicationController:
                 await self.gone_from_here(newest)
         late = list(reversed(self.running.values()))
         for application in late:
+            left = [one for one in self._runtime.processes.values() if one.application == application.name]
             self._runtime.reports.warning(
                 f"application {application.name} is killed: it has not stopped within the {timeout_s:g} s that its "
-                f"node has for stopping{self._stacks(application)}"
+                f"node has for stopping{places_of(left)}"
             )
         await self._kill(late)
 
@@ -400,12 +400,9 @@ class ApplicationController:
                 if application.phase is Phase.RUNNING:
                     application.phase = Phase.STOPPING
                 application.master.die(Killed())
-                await application.master.wait_ended()
-
-    def _stacks(self, application: LoadedApplication) -> str:
-        """What of it still runs, and where each is."""
-        left = [one for one in self._runtime.processes.values() if one.application == application.name]
-        return "".join(f"\n{process!r} is at\n{stack_of(process)}" for process in left[:STACKS_SHOWN])
+                # One that refuses to end must not keep the others from ending in order.
+                with time_limit(self._runtime.timers, STOP_CALLBACK_S + REFUSAL_S):
+                    await application.master.wait_ended()
 
     def stop_here(self, name: str, *, ask_handoff: bool = False) -> None:
         """Stop the instance on this node in order, asking it first for what it hands over if wanted."""

@@ -14,7 +14,7 @@ from typing import Self
 
 import anyio
 import attrs
-from anyio import CancelScope, create_task_group, get_cancelled_exc_class, move_on_after
+from anyio import CancelScope, create_task_group, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 
 from ._backends import running_backend
@@ -22,6 +22,7 @@ from ._pure.codec import Codec
 from ._pure.config import NodeConfig, is_node_name
 from ._pure.ids import UNNAMED_NODE
 from .application_controller import ApplicationController
+from .application_master import time_limit
 from .clock import Clock, MonotonicClock
 from .cookie import read_cookie
 from .discovery import Discovery
@@ -35,7 +36,7 @@ from .net_kernel import NetKernel
 from .portable import marked_in
 from .reasons import Killed, Normal, Reason, Shutdown
 from .runtime import WORD, Here, Outsider, Process, Runtime, current, here, insist
-from .stacks import stack_of
+from .stacks import places_of, stack_of
 from .system_words import SystemRequest, Terminate
 from .transport import Carrier, TcpCarrier
 from .wire import vocabulary
@@ -46,7 +47,8 @@ class Node:
 
     Leaving the body stops everything in order, the newest first: applications; then other supervisors and
     servers, which are told `Shutdown` and get their shutdown time one after the other; then other processes
-    are killed. Several nodes may live side by side.
+    are killed, and whatever was not done within the `shutdown_timeout` of the configuration. Several nodes may live
+    side by side.
     """
 
     def __init__(
@@ -333,15 +335,27 @@ class _Running:
         """Stop those that have an orderly end, then kill what is left until nobody is."""
         if self.distribution is not None:
             self.distribution.stop()
+        ends_at = self.runtime.clock.now() + self._shutdown_timeout_s
         await self.applications.stop_all(self._shutdown_timeout_s)
-        for process in reversed(self._others()):
-            if process.runner is not None and process.at_home:
-                await self._stop_in_order(process)
+        await self._stop_servers(ends_at - self.runtime.clock.now())
         while others := self._others():
             for process in others:
                 process.die(Killed())
             for process in others:
                 await process.wait_ended()
+
+    async def _stop_servers(self, timeout_s: float) -> None:
+        """Stop supervisors and servers one after the other, the newest first; name those that are not done in time."""
+        with time_limit(self.runtime.timers, timeout_s) as limit:
+            for process in reversed(self._others()):
+                if process.runner is not None and process.at_home:
+                    await self._stop_in_order(process)
+        late = [process for process in self._others() if process.runner is not None]
+        if late and limit.cancelled_caught:
+            self.runtime.reports.warning(
+                f"{len(late)} processes are killed: they have not stopped within the {self._shutdown_timeout_s:g} s "
+                f"that {self.runtime.node_name} has for stopping{places_of(late)}"
+            )
 
     async def _stop_in_order(self, process: Process) -> None:
         """Tell it to stop, and kill it if it has not within its shutdown time."""
@@ -352,9 +366,8 @@ class _Running:
         else:
             process.mailbox.post_system(SystemRequest(None, self.runtime.backend.promise(), Terminate(Shutdown())))
         seconds = None if isinstance(process.shutdown, str) else process.shutdown
-        # In real time too: a clock that a test turns, and does not turn any more, must not hold up its end.
-        with move_on_after(seconds):
-            await process.wait_ended(seconds)
+        with time_limit(self.runtime.timers, seconds):
+            await process.wait_ended()
         if process.ended is None:
             self.runtime.reports.warning(
                 f"{process!r} is killed: it has not stopped within {seconds} s; it is at\n{stack_of(process)}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import anyio
 P = TypeVar("P")
 
 NO_TASK = "  (no task)"
+PLACES_SHOWN = 10  # of those that are in the way at the same time
 
 
 def stack_of(process: object, task_id: int | None = None) -> str:
@@ -38,6 +39,12 @@ def stacks_of(processes: Collection[P]) -> dict[P, str]:
             last = max(i for i, frame in enumerate(frames) if _self_of(frame) is process)
             stacks[process] = _printed(frames[last + 1 :] or frames[-1:])
     return stacks
+
+
+def places_of(processes: Sequence[object]) -> str:
+    """Where these are, for the end of a line in the log: a paragraph for each of the first ten."""
+    stacks = stacks_of(processes[:PLACES_SHOWN])
+    return "".join(f"\n{process!r} is at\n{stack}" for process, stack in stacks.items())
 
 
 def _self_of(frame: FrameType) -> object:

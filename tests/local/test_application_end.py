@@ -30,6 +30,8 @@ from regrow import (
     trap_exit,
     whereis,
 )
+from regrow.application_master import STOP_CALLBACK_S
+from regrow.runtime import REFUSAL_S
 from regrow.testing import ManualClock
 from tests.harness import row
 
@@ -300,6 +302,40 @@ async def test_what_has_not_stopped_in_time_is_named_and_killed(
         assert f"application {name} is killed: it has not stopped within the 30 s" in caplog.text
     assert "application a is killed" not in caplog.text
     assert "in terminate" in caplog.text
+
+
+async def test_one_that_refuses_to_end_keeps_nobody_from_ending_in_order(apps: Apps, script: Script) -> None:
+    """It was starting as the node ended, and shields itself from its kill; the node itself has to wait for it."""
+    apps.add("a")
+    apps.add("b")
+    refusing, may_end = anyio.Event(), anyio.Event()
+
+    async def refuse() -> None:
+        refusing.set()
+        with anyio.CancelScope(shield=True):
+            await may_end.wait()
+
+    script.at("b start", refuse)
+    clock = ManualClock()
+    async with anyio.create_task_group() as group:
+
+        async def run() -> None:
+            async with apps.node(clock=clock):
+                await application.start("a")
+                spawn(application.start, "b")
+                await refusing.wait()
+                script.taken()
+
+        group.start_soon(run)
+        await refusing.wait()
+        for _ in range(20):
+            await anyio.lowlevel.checkpoint()
+        assert script.log == []
+        clock.advance(STOP_CALLBACK_S + REFUSAL_S)
+        while "a stop" not in script.log:
+            await anyio.lowlevel.checkpoint()
+        may_end.set()
+    assert script.log == stopped("a")
 
 
 async def test_a_clock_that_nobody_turns_does_not_hold_up_the_end_of_a_node(apps: Apps, script: Script) -> None:

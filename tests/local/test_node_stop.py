@@ -25,6 +25,7 @@ from regrow import (
     start_link,
     trap_exit,
 )
+from regrow._pure.config import NodeConfig
 from regrow.testing import ManualClock
 
 from .process_kit import Broken, run_in, settled
@@ -131,6 +132,62 @@ async def test_who_does_not_stop_in_its_time_is_killed_and_named(caplog: pytest.
     assert "Noted" in caplog.text
     assert "has not stopped within 2.0 s" in caplog.text
     assert "in terminate" in caplog.text
+
+
+@pytest.mark.parametrize("shutdown", [60.0, "infinity"])
+async def test_the_time_of_the_node_is_the_most_that_all_have_together(
+    caplog: pytest.LogCaptureFixture, shutdown: float | str
+) -> None:
+    """Whatever they were promised; who is late is named, and killed, with those who were not told yet."""
+    log: Log = []
+    clock = ManualClock()
+    never = anyio.Event()
+
+    async def run() -> None:
+        async with Node(clock=clock, config=NodeConfig(shutdown_timeout=3.0)):
+            await start_link(child(Noted, log, "untold"))
+            await start_link(child(Noted, log, "stuck", never).with_(shutdown=shutdown))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(run)
+        while not log:
+            await checkpoint()
+        clock.advance(2.999)
+        await settled()
+        assert "killed" not in caplog.text
+        clock.advance(0.001)
+    assert log == ["stuck stops: shutdown"]
+    assert "2 processes are killed: they have not stopped within the 3 s that nonode@nohost has" in caplog.text
+    assert "in terminate" in caplog.text
+
+
+async def test_a_supervisor_that_hangs_in_its_start_holds_up_nobody_for_longer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Its shutdown time is infinite, and while a child of it hangs in `init` it hears nothing; the child is named."""
+    starting = anyio.Event()
+
+    class Hanging(GenServer):
+        async def init(self) -> None:
+            starting.set()
+            await anyio.sleep_forever()
+
+    class Waiting(Supervisor):
+        def init(self) -> Iterable[ChildSpec]:
+            return [child(Hanging)]
+
+    async with anyio.create_task_group() as group:
+
+        async def run() -> None:
+            async with Node(config=NodeConfig(shutdown_timeout=0.05)):
+                await start_link(Waiting)
+
+        group.start_soon(run)
+        await starting.wait()
+        group.cancel_scope.cancel()
+    assert "2 processes are killed: they have not stopped within the 0.05 s" in caplog.text
+    assert "Process Hanging" in caplog.text
+    assert "in init" in caplog.text
 
 
 async def test_a_clock_that_nobody_turns_does_not_hold_up_the_end() -> None:
@@ -294,5 +351,5 @@ async def test_the_body_handles_nothing_after_its_end() -> None:
         closed, timers = runtime.body.mailbox.closed, len(runtime.timers)
         may_end.set()
     assert closed
-    assert timers == 1, "the server's shutdown time, no watch over the body"
+    assert timers == 2, "the server's shutdown time and the node's, no watch over the body"
     assert log[-1] == "partner is killed"
