@@ -63,6 +63,22 @@ class DynamicSupervisor(Owner):
         return _mine().which_child(child)
 
 
+def _limits_of(supervisor: DynamicSupervisor) -> DynamicFlags:
+    """Its flags, once it is ready."""
+    flags = check_dynamic_flags(
+        supervisor.strategy,
+        supervisor.intensity,
+        supervisor.period,
+        supervisor.auto_shutdown,
+        supervisor.max_children,
+        supervisor.extra_arguments,
+    )
+    init: Callable[[], object] = supervisor.init
+    if init() is not None:
+        raise TypeError("init of a dynamic supervisor returns nothing: children are started with start_child")
+    return flags
+
+
 def _mine() -> DynamicSupervisorRunner:
     return runner_here(DynamicSupervisorRunner)
 
@@ -80,18 +96,13 @@ class DynamicSupervisorRunner(OwnerRunner):
         return [*self.by_pid.values(), *self._restarting.values()]
 
     async def _set_up(self, supervisor: DynamicSupervisor) -> None:
-        self.flags = self._limits = check_dynamic_flags(
-            supervisor.strategy,
-            supervisor.intensity,
-            supervisor.period,
-            supervisor.auto_shutdown,
-            supervisor.max_children,
-            supervisor.extra_arguments,
-        )
+        self.flags = self._limits = _limits_of(supervisor)
         self.intensity = RestartIntensity(self.flags.intensity, self.flags.period_s)
-        init: Callable[[], object] = supervisor.init
-        if init() is not None:
-            raise TypeError("init of a dynamic supervisor returns nothing: children are started with start_child")
+
+    def change(self, supervisor: DynamicSupervisor) -> None:
+        """Children there are too many of by the new limits stay."""
+        self.flags = self._limits = flags = _limits_of(supervisor)
+        self.intensity = attrs.evolve(self.intensity, intensity=flags.intensity, period_s=flags.period_s)
 
     async def _stop_all(self) -> None:
         await self._stop(self.all_children()[::-1])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, ClassVar, TypeVar
 
@@ -52,6 +53,15 @@ class Owner(Handling):
         """How many children there are."""
         return ChildCounts.of(_mine().all_children())
 
+    async def code_change(self, old_version: object, extra: object) -> None:
+        """Read the flags and `init` anew; `raise Ignore()` in there changes nothing. What runs goes on.
+
+        New limits count for later ends. A `Supervisor` adds children that were not there without starting them, and
+        keeps those that are not named any more.
+        """
+        with suppress(Ignore):
+            _mine().change(self)
+
 
 def runner_here(kind: type[R]) -> R:
     """The runner of the supervisor whose call is being handled."""
@@ -94,6 +104,10 @@ class OwnerRunner(ABC):
     @abstractmethod
     async def _set_up(self, supervisor: Any) -> None:
         """Read the flags and start the children it begins with. Whatever is raised is the failure of its start."""
+
+    @abstractmethod
+    def change(self, supervisor: Any) -> None:
+        """Take over the flags and children that the object has by now; whatever is raised, nothing is changed."""
 
     @abstractmethod
     async def _child_ended(self, child: Child, pid: Pid, reason: Reason) -> None:

@@ -37,7 +37,6 @@ from .errors import (
     ChildNotFound,
     ChildRestarting,
     ChildRunning,
-    Ignore,
     Ignored,
     StartError,
     Stop,
@@ -67,14 +66,6 @@ class Supervisor(Owner):
     def init(self) -> Iterable[ChildSpec]:
         """The children, in the order to start them. `raise Ignore()` to start nothing."""
         return ()
-
-    async def code_change(self, old_version: object, extra: object) -> None:
-        """Read the flags and `init` anew; `raise Ignore()` in there changes nothing.
-
-        What runs goes on, and is restarted by its new specification. Children that were not there are added without
-        being started, and those that are not named any more are kept.
-        """
-        _mine().change(self)
 
     @call(timeout=None)
     async def start_child(self, spec: TypedChild[S]) -> ServerRef[S]:
@@ -134,12 +125,9 @@ class SupervisorRunner(OwnerRunner):
                 raise Stop(Shutdown(FailedToStartChild(spec.id, reason_of(error)))) from error
 
     def change(self, supervisor: Supervisor) -> None:
-        """Take over the flags and specifications that the object has by now."""
+        """What runs goes on, by its new specification; new children are not started, and missing ones are kept."""
         flags = _flags_of(supervisor)
-        try:
-            specs = checked_specs(supervisor.init(), flags)
-        except Ignore:
-            return
+        specs = checked_specs(supervisor.init(), flags)
         self.flags = flags
         self.intensity = attrs.evolve(self.intensity, intensity=flags.intensity, period_s=flags.period_s)
         named = {spec.id: self.children.get(spec.id, Child(spec)) for spec in specs}

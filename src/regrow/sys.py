@@ -2,12 +2,13 @@
 
 Used with its module: `from regrow import sys`, then `await sys.get_state(ref)`. Each verb takes any address, also one
 on another node, and raises as a call does: `NoProcess`, `CallTimeout`, `ServerExited`, `CallingSelf`. A process answers
-between two messages, in the order of its mailbox; one that is stuck in a callback does not.
+between two messages, in the order of its mailbox; one that is stuck in a callback does not. What timed out is still
+carried out when its turn comes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from .calls import CALL_TIMEOUT_S, stop, system_request
@@ -49,7 +50,9 @@ async def get_state(dest: Dest, timeout: float | None = CALL_TIMEOUT_S) -> dict[
 
 
 async def replace_state(
-    dest: Dest, fn: Callable[[dict[str, Any]], Mapping[str, Any]], timeout: float | None = CALL_TIMEOUT_S
+    dest: Dest,
+    fn: Callable[[dict[str, Any]], Mapping[str, Any] | Awaitable[Mapping[str, Any]]],
+    timeout: float | None = CALL_TIMEOUT_S,
 ) -> dict[str, Any]:
     """Give the object the attributes that `fn` makes of those it has, and no others; they are returned.
 

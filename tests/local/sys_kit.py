@@ -11,6 +11,7 @@ from regrow import (
     ChildSpec,
     DynamicSupervisor,
     GenServer,
+    PartitionSupervisor,
     Pid,
     Supervisor,
     TypedChild,
@@ -61,6 +62,7 @@ BEHAVIOURS: dict[str, Callable[[], TypedChild[Behaviour]]] = {
     "GenServer": lambda: child(Diary),
     "Supervisor": lambda: child(Family),
     "DynamicSupervisor": lambda: child(DynamicSupervisor),
+    "PartitionSupervisor": lambda: child(PartitionSupervisor, child(Diary), partitions=2),
 }
 
 every_behaviour = pytest.mark.parametrize("spec", [pytest.param(spec(), id=name) for name, spec in BEHAVIOURS.items()])

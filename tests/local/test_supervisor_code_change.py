@@ -8,9 +8,12 @@ import pytest
 
 from regrow import (
     CallbackFailed,
+    ChildCounts,
     ChildSpec,
     Crash,
+    DynamicSupervisor,
     Ignore,
+    MaxChildren,
     Node,
     Normal,
     ServerRef,
@@ -22,12 +25,13 @@ from regrow import (
 )
 from tests.harness import row
 
+from .dynamic_kit import Pool, add, add_all, start_pool
 from .supervisor_kit import Script, Tree, children, end, ended, pid_of, settled, start_tree, worker, workers
 
 CRASH = Crash(ValueError("boom"))
 
 
-async def change(sup: ServerRef[Tree], **attributes: Any) -> None:
+async def change(sup: ServerRef[Any], **attributes: Any) -> None:
     """Give the object these attributes, which its flags and `init` are, and have it look at them again."""
     await sys.suspend(sup)
     await sys.replace_state(sup, lambda state: state | attributes)
@@ -174,3 +178,42 @@ async def test_from_any_to_all_the_supervisor_waits_for_the_last() -> None:
         gone = monitor(sup)
         await end(await pid_of(sup, "b"), Normal())
         assert await ended(gone) == Shutdown()
+
+
+# -- a dynamic supervisor
+
+
+@row("SUP-102", "SUP-097")
+async def test_a_dynamic_supervisor_reads_its_flags_anew() -> None:
+    """Its children go on, also those that are too many by now; wrong flags are an error and change nothing."""
+    script = Script()
+    async with Node():
+        pool = await start_pool(intensity=1, auto_shutdown="any_significant")
+        pids = await add_all(pool, script, "abc", restart="transient", significant=True)
+        await change(pool, max_children=2, auto_shutdown="never", intensity=0)
+        assert await DynamicSupervisor.count_children(pool) == ChildCounts(3, 3, 0, 3)
+        await end(pids["a"], Normal())
+        with pytest.raises(MaxChildren):
+            await add(pool, script, "d")
+        with pytest.raises(CallbackFailed):
+            await change(pool, max_children=-1)
+        await end(pids["b"], Normal())
+        await add(pool, script, "d")
+        gone = monitor(pool)
+        await end(pids["c"], CRASH)
+        assert await ended(gone) == Shutdown()
+
+
+@row("SUP-102")
+async def test_a_dynamic_supervisor_whose_init_ignores_the_change_keeps_its_flags() -> None:
+    """As one that has its children beforehand."""
+
+    class Unmoved(Pool):
+        def init(self) -> None:
+            if self.__dict__.get("again"):
+                raise Ignore
+
+    async with Node():
+        pool = await start_link(Unmoved)
+        await change(pool, again=True, max_children=0)
+        await add(pool, Script(), "a")

@@ -188,6 +188,7 @@ async def test_a_crash_report_has_the_log_if_there_is_one() -> None:
         await receive(lambda message: isinstance(message, Down) and message.ref == ended)
         (report,) = node.runtime.reports.crashes
         assert report.log == ("got 'first'", "got 'break'")
+        assert inspect.crashes(node)[0].log == report.log
 
 
 # -- trace

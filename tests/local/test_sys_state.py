@@ -103,7 +103,7 @@ async def test_a_replaced_state_is_returned_and_used() -> None:
         ref = await start(Counter, 3)
         assert await sys.replace_state(ref, lambda state: {"value": state["value"] + 1}) == {"value": 4}
         assert await Counter.add(ref, 1) == 5
-        assert await sys.replace_state(ref, later) == {"value": 10}  # type: ignore[arg-type]
+        assert await sys.replace_state(ref, later) == {"value": 10}
         assert await sys.get_state(ref) == {"value": 10}
 
 

@@ -38,7 +38,26 @@ from regrow.reasons import (
 from regrow.refs import Behaviour
 from regrow.runtime import Runtime
 from regrow.signals import Demonitor, GiveUp, Link, Monitor, Send, SendDown, SendExit, Unlink, UnlinkAck
-from regrow.system_words import SystemAsk, Terminate
+from regrow.system_words import (
+    ChangeCode,
+    Count,
+    GetStatus,
+    In,
+    Install,
+    Log,
+    NoDebug,
+    Operation,
+    Out,
+    Remove,
+    ReplaceState,
+    Resume,
+    Statistics,
+    Status,
+    Suspend,
+    SystemAsk,
+    Terminate,
+    Trace,
+)
 from regrow.testing import MemoryNetwork
 from regrow.wire import TEXT_MAX, Mesh, Tell, encode_signal, origin_of, vocabulary
 from tests.local import portable_kit as kit
@@ -114,10 +133,64 @@ def test_a_call_and_a_cast_arrive_with_their_arguments(method: str | None) -> No
             assert (type(found), found.method, found.args, found.kwargs) == (type(sent), method, args, kwargs)
 
 
-def test_a_request_to_stop_arrives_with_its_reason() -> None:
-    """And with whom to answer."""
-    found = there_and_back(Send(PID, OTHER, SystemAsk(REF, Terminate(Shutdown(("why", 1)))))).message
-    assert (found.reference, found.operation) == (REF, Terminate(Shutdown(("why", 1))))
+OPERATIONS: list[Operation] = [
+    Terminate(Shutdown(("why", 1))),
+    Suspend(),
+    Resume(),
+    GetStatus(True),
+    ReplaceState(kit.double),  # type: ignore[arg-type]
+    ChangeCode(1, kit.Coin(3)),
+    Trace(False),
+    Log(5),
+    Count(True),
+    Install(kit.double, "id", [1]),
+    Install(kit.double, None, None),
+    Remove(kit.double),
+    Remove("id"),
+    NoDebug(),
+]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: type(operation).__name__)
+def test_a_system_message_arrives_with_what_is_asked(operation: Operation) -> None:
+    """And with whom to answer, even where nobody understands the rest."""
+    sent = Send(PID, OTHER, SystemAsk(REF, operation))
+    found = there_and_back(sent).message
+    assert (found.reference, found.operation) == (REF, operation)
+    if isinstance(operation, ReplaceState | Install | ChangeCode) or operation == Remove(kit.double):
+        found = there_and_back(sent, PLAIN).message
+        assert found.reference == REF
+        assert isinstance(found.operation, Unreadable)
+
+
+def a_status(**changes: Any) -> Status:
+    status = Status(PID, "name", "Label", None, True, {"a": 1}, None, None, (In(1), Out([2], PID), Out(3, None)))
+    return attrs.evolve(status, **{"statistics": Statistics(1.5, 2, 3), "debug": ("log",)} | changes)
+
+
+def test_a_status_arrives_part_by_part() -> None:
+    """What can't leave goes as it prints, what is not known over there says so; the rest is unharmed."""
+    assert there_and_back(a_status()) == a_status()
+    assert there_and_back(Send(PID, REF, a_status())).message == a_status()
+    odd = {"coin": kit.Coin(3), "odd": kit.Unmarked("x"), "text": "\udce9", "deep": [{"odd": kit.Unmarked}]}
+    sent = a_status(state=odd, message=kit.Unmarked("m"), log=(In(kit.Unmarked("i")), Out(kit.Coin(4), None)))
+    found = there_and_back(Send(PID, REF, sent)).message
+    assert found.state["coin"] == kit.Coin(3)
+    assert found.state["odd"] == "Unmarked(name='x')"
+    assert found.state["text"] == "'\\udce9'"
+    assert found.state["deep"].startswith("[{'odd': <class")
+    assert (found.message, found.log) == ("Unmarked(name='m')", (In("Unmarked(name='i')"), Out(kit.Coin(4), None)))
+    found = there_and_back(Send(PID, REF, sent), PLAIN).message
+    assert found.state["coin"].startswith("(unreadable: ")
+    assert found.log[1].reply.startswith("(unreadable: ")
+    assert found.state["odd"] == "Unmarked(name='x')"
+
+
+def test_a_status_of_the_wrong_make_is_not_believed() -> None:
+    """A state by names that are none, a log of what are no events."""
+    for wrong in ({"state": {1: 2}}, {"log": (5,)}, {"debug": (5,)}):
+        with pytest.raises(BadFrame):
+            there_and_back(a_status(**wrong))
 
 
 def test_failures_arrive_as_what_the_caller_may_catch() -> None:

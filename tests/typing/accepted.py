@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Generic, TypeVar, assert_type
+from typing import Any, Generic, TypeVar, assert_type
 
 from regrow import (
     Behaviour,
@@ -51,6 +51,7 @@ from regrow import (
     start_link,
     start_monitor,
     start_timer,
+    sys,
     this_request,
     time_left,
     whereis,
@@ -321,3 +322,30 @@ async def names() -> None:
     assert_type(whereis(via), Pid | None)
     assert_type(whereis(self_pid()), Pid)
     assert_type(whereis(("counter", "b@localhost")), Pid | tuple[str, str] | None)
+
+
+class Discreet(Counter):
+    def format_status(self, status: sys.Status) -> sys.Status:
+        return status.hiding("value")
+
+    async def code_change(self, old_version: object, extra: object) -> None:
+        self.value = 0
+
+
+def note(count: int, event: sys.Event, attributes: dict[str, Any]) -> int:
+    return count + isinstance(event, sys.In)
+
+
+async def looking(ref: ServerRef[Counter]) -> None:
+    assert_type(await sys.get_state(ref), dict[str, Any])
+    assert_type(await sys.replace_state(ref.pid, lambda state: state | {"value": 1}), dict[str, Any])
+    assert_type(await sys.get_status(Name("counter", Counter).at("b@localhost")), sys.Status)
+    await sys.suspend("counter")
+    await sys.change_code(ref, 1, {"any": "thing"})
+    await sys.resume(ref, timeout=None)
+    await sys.install(ref, note, "noting", state=0)
+    await sys.remove(ref, note)
+    await sys.remove(ref, "noting")
+    assert_type(await sys.get_log(ref), list[sys.Event])
+    assert_type(await sys.get_statistics(ref), sys.Statistics | None)
+    await sys.terminate(ref, Normal())

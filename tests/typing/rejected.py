@@ -18,6 +18,7 @@ from regrow import (
     make_ref,
     spawn,
     start_link,
+    sys,
 )
 from tests.typing.accepted import Counter, JobCenterSup, Phonebook, Sub, worker
 
@@ -105,3 +106,10 @@ async def wrong_many() -> None:
     await Counter.add.multi_call(None, Name("x", JobCenterSup), 3)  # 38 name of another class on many nodes
     await Counter.reset.abcast(None, Name("x", Counter))  # 39 awaiting a cast to many nodes
     Counter.add.multi_call(None, Name("x", Counter), 3)  # 40 forgotten await of many replies
+
+
+async def wrong_looking(ref: ServerRef[Counter]) -> None:
+    sys.suspend(ref)  # 41 forgotten await
+    await sys.replace_state(ref, lambda state: 5)  # 42 no state
+    await sys.install(ref, "noting")  # 43 no function
+    await sys.get_state(5)  # 44 no address

@@ -146,6 +146,7 @@ def _crash(crash: Any) -> str:
     if crash["last_message"] is not None:
         lines.append(f"  handling {crash['last_message']}")
     lines += [f"  {key} = {value}" for key, value in crash["state"].items()]
+    lines += [f"  it {event}" for event in crash["log"]]
     if restart is not None:
         others = f" with {', '.join(restart['restarted_with'])}" if restart["restarted_with"] else ""
         left = f"budget left {restart['budget_left']} within {restart['period']:g} s"

@@ -38,6 +38,8 @@ class CrashInfo:
     last_message: str | None
     """What it was handling."""
     state: Mapping[str, str]
+    log: tuple[str, ...]
+    """What it did before, if that was kept."""
     restart: RestartInfo | None
     """`None` where nobody restarted it."""
 
@@ -62,12 +64,13 @@ def _crash(report: CrashReport, restart: RestartReport | None) -> CrashInfo:
         traceback=report.traceback,
         last_message=report.last_message,
         state=report.state,
+        log=report.log,
         restart=None if restart is None else _restart(restart),
     )
 
 
 def _restart_alone(report: RestartReport) -> CrashInfo:
-    return CrashInfo(report.at, report.pid, None, None, str(report.reason), "", None, {}, _restart(report))
+    return CrashInfo(report.at, report.pid, None, None, str(report.reason), "", None, {}, (), _restart(report))
 
 
 def _restart(report: RestartReport) -> RestartInfo:
