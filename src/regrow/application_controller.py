@@ -289,6 +289,8 @@ class ApplicationController:
         """It runs on another node, or is permitted on none, and this one stands by."""
         application = self.loaded[name]
         application.phase, application.runs_at, application.started = Phase.STANDBY, node, True
+        why = "it may not run" if node is None else f"it runs on {node}"
+        self._runtime.reports.progress(f"application {name} stands by: {why}")
         _settle_all(application.starters, None)
 
     def runs_nowhere(self, name: str, reason: Reason | None) -> None:
@@ -300,6 +302,7 @@ class ApplicationController:
         _settle_all(application.starters, Failure(error))
         _settle_all(application.stoppers, None)
         if reason is None:
+            self._runtime.reports.progress(f"application {name} is stopped")
             return
         did = "ended by itself" if started else "did not start"
         self._runtime.reports.warning(f"application {name} ({application.restart.value}) {did}: {reason}")
@@ -429,6 +432,7 @@ class ApplicationController:
     def _gone(self, application: LoadedApplication, handoff: object) -> None:
         """The order to stop was carried out."""
         self._forget_instance(application)
+        self._runtime.reports.progress(f"application {application.name} has stopped here")
         distribution = self._distributed(application.name)
         if distribution is not None:
             application.started = False

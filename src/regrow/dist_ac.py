@@ -87,7 +87,6 @@ class DistributionController:
         self._working = False
         self._timers: list[Timer] = []
         self._redial: Timer | None = None
-        self._paused = False
         self._unmet: dict[str, Timer] = {}  # nodes that were asked what they run, and have not said
         self._held: list[str] = []  # applications that somebody wants started, once all have said
         self.shared = {config.application: _shared(runtime.node_name, config) for config in configs}
@@ -113,15 +112,8 @@ class DistributionController:
             if timer is not None:
                 timer.cancel()
 
-    def pause(self) -> None:
-        """Reach out to nobody for a while."""
-        self._paused = True
-
-    def resume(self) -> None:
-        self._paused = False
-
     def _dial(self) -> None:
-        for node in () if self._paused else sorted(self._others.difference(self._net.connected())):
+        for node in sorted(self._others.difference(self._net.connected())):
             self._net.invite(node)
         self._redial = self._runtime.timers.after(REDIAL_S, self._dial)
 
@@ -135,7 +127,7 @@ class DistributionController:
             shared.mismatches.pop(node, None)
             self._feed(shared, Lost(node))
         self._met(node)
-        if node in self._others and not self._paused:
+        if node in self._others:
             self._net.invite(node)
 
     def _meet(self, node: str, *, answer: bool = False) -> None:
@@ -164,6 +156,7 @@ class DistributionController:
                     if name in self.shared:
                         self._introduced(self.shared[name], node, terms, status)
                 self._met(node)
+                self._runtime.reports.progress(f"{node} has told what it does about {', '.join(about) or 'nothing'}")
             case About(name, said) if name in self.shared:
                 if isinstance(said, Grant) and isinstance(said.handoff, Unreadable):
                     self._runtime.reports.warning(f"what {node} hands over of {name} is lost: {said.handoff.why}")

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from .kit import Cluster, MemoryCluster, TcpCluster
+
+
+@pytest.fixture(autouse=True)
+def _nodes_report_what_they_do(caplog: pytest.LogCaptureFixture) -> None:
+    """And not only what goes wrong: `reported` listens to it."""
+    caplog.set_level(logging.INFO, "regrow")
 
 
 @pytest.fixture(params=["memory", "tcp"])

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import AsyncGenerator, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Protocol
 
 import anyio
@@ -39,6 +39,7 @@ from regrow.testing import MemoryNetwork
 from regrow.transport import ByteStream
 from regrow.wire import vocabulary
 
+LOGGER = logging.getLogger("regrow")
 COOKIE = "the cookie of the tests"
 ROUNDS = 20  # of what two nodes do at the same moment
 
@@ -149,7 +150,7 @@ async def running(*to_run: Node) -> AsyncGenerator[tuple[Node, ...]]:
             for node in to_run:
                 assert await connect(node.name)
         for node in to_run:
-            await until(lambda node=node: len(connected(node)) == len(to_run) - 1)
+            await reported(lambda node=node: len(connected(node)) == len(to_run) - 1)
         yield to_run
 
 
@@ -165,8 +166,40 @@ def connected(node: Node) -> list[str]:
         return nodes()
 
 
+async def reported(condition: Callable[[], object]) -> None:
+    """Return when it holds; it is looked at whenever a node reports something, as all do of what they are doing."""
+    reports = Reports()
+    with anyio.fail_after(10.0), reports.heard():
+        while not condition():
+            await reports.next()
+
+
+class Reports(logging.Handler):
+    """What nodes tell their operators, as it comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._news = anyio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._news.set()
+
+    async def next(self) -> None:
+        """Wait for the next report, or for the first since this was last called."""
+        await self._news.wait()
+        self._news = anyio.Event()
+
+    @contextmanager
+    def heard(self) -> Iterator[None]:
+        LOGGER.addHandler(self)
+        try:
+            yield
+        finally:
+            LOGGER.removeHandler(self)
+
+
 async def until(condition: Callable[[], object]) -> None:
-    """Return when it holds. Only for what nobody announces."""
+    """Return when it holds. Only for what nobody reports."""
     with anyio.fail_after(10.0):
         while not condition():
             await anyio.sleep(0.001)

@@ -26,7 +26,7 @@ from regrow.messages import Request
 from regrow.signals import Demonitor, Link, Monitor, Send, SendDown, SendExit, Unlink
 from tests.harness import row
 
-from .kit import Cluster, Echo, Stranger, connected, echo_of, idle_on, running, stranger, until, warnings
+from .kit import Cluster, Echo, Stranger, connected, echo_of, idle_on, reported, running, stranger, until, warnings
 
 A, B, ODD = "a@localhost", "b@localhost", "odd@localhost"
 
@@ -50,7 +50,7 @@ BAD_FRAMES = {
 
 async def is_unharmed(a: Node, b: Node, caplog: pytest.LogCaptureFixture) -> None:
     """The stranger is gone, with one line; the others are together."""
-    await until(lambda: connected(a) == [B])
+    await reported(lambda: connected(a) == [B])
     assert connected(b) == [A]
     with a.current():
         assert not [message for message in flush() if isinstance(message, BaseException)]
@@ -171,7 +171,7 @@ async def test_a_call_that_cannot_be_read_is_answered_so(cluster: Cluster) -> No
 async def test_a_peer_that_takes_nothing_is_given_up(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     """What is kept for it has a limit; the others are served."""
     async with running(cluster.node(A), cluster.node(B)) as (a, b), stranger(cluster, a) as deaf:
-        await until(lambda: ODD in connected(a))
+        await reported(lambda: ODD in connected(a))
         echo = await echo_of(b)
         with a.current():
             ref = monitor(deaf.pid)
@@ -190,8 +190,8 @@ async def test_a_peer_that_hangs_up_in_the_middle_of_a_frame_is_lost(
     """Half a frame is none."""
     async with running(cluster.node(A), cluster.node(B)) as (a, b):
         async with stranger(cluster, a) as odd:
-            await until(lambda: ODD in connected(a))
+            await reported(lambda: ODD in connected(a))
             await odd.stream.send(b"\x00\x00\x10\x00only so much")
-        await until(lambda: connected(a) == [B])
+        await reported(lambda: connected(a) == [B])
         assert connected(b) == [A]
     assert not warnings(caplog, "")

@@ -42,6 +42,7 @@ from .kit import (
     echo_on,
     halt,
     idle_on,
+    reported,
     running,
     stranger,
     until,
@@ -87,7 +88,7 @@ async def test_who_sends_to_a_node_is_connected_with_it(cluster: Cluster) -> Non
             assert await Echo.say(ECHO.at(C), 1) == 1
         with b.current():
             assert await receive() == "hello"
-        await until(lambda: set(connected(a)) == {B, C})
+        await reported(lambda: set(connected(a)) == {B, C})
         with a.current():
             disconnect(B)
             ref = monitor(("unheard_of", B))
@@ -116,7 +117,7 @@ async def test_nodes_that_all_start_at_once_find_each_other(cluster: Cluster) ->
             async with anyio.create_task_group() as group:
                 for other in names:
                     group.start_soon(connect, other)
-            await until(lambda: len(nodes()) == len(names) - 1)
+            await reported(lambda: len(nodes()) == len(names) - 1)
             heard = sorted(map(str, flush()))
             seen[0] += 1
             await until(lambda: seen[0] == len(names))
@@ -175,7 +176,7 @@ async def test_connects_that_cross_are_all_told_yes(cluster: Cluster, caplog: py
             assert connected(b) == [A]
             with b.current():
                 disconnect(A)
-            await until(lambda: not connected(a))
+            await reported(lambda: not connected(a))
     assert not warnings(caplog, ""), "what is normal is no news"
 
 
@@ -253,7 +254,7 @@ async def test_a_node_that_stops_sends_what_is_waiting_to_be_sent(cluster: Clust
 async def test_a_node_stops_though_another_takes_nothing(cluster: Cluster) -> None:
     """It does not wait for it longer than a second."""
     async with cluster.node(A) as a, stranger(cluster, a) as deaf:
-        await until(lambda: connected(a))
+        await reported(lambda: connected(a))
         for _ in range(50):
             send(("anybody", deaf.pid.node), b"x" * 500_000)
 
@@ -406,7 +407,7 @@ async def test_a_halted_node_leaves_the_others_together(cluster: Cluster) -> Non
     async with running(cluster.node(A), cluster.node(B), cluster.node(C)) as (a, b, c):
         halt(c)
         for node, other in ((a, B), (b, A)):
-            await until(lambda node=node, other=other: connected(node) == [other])
+            await reported(lambda node=node, other=other: connected(node) == [other])
 
 
 async def test_processes_that_end_leave_no_monitors_of_nodes_behind(cluster: Cluster) -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar
 
 import anyio
 import pytest
@@ -32,10 +31,13 @@ from regrow import (
     start_link,
     whereis,
 )
-from regrow._pure.config import Distributed, Listen, NodeConfig
+from regrow._pure.config import Distributed, NodeConfig
 from regrow.application_controller import LoadedApplication
 from regrow.testing import MemoryNetwork
 from tests.harness import row
+
+from .kit import reported
+from .tcp_network import TcpNetwork
 
 A, B, C = "a@localhost", "b@localhost", "c@localhost"
 GROUPS = ((A,), (B, C))
@@ -62,8 +64,6 @@ class Tree(Supervisor):
 class App(Application):
     """Notes where it runs, and fails where it was told to."""
 
-    name: ClassVar[str]
-
     async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[Supervisor]:
         self.place = (str(args[0]), current_node().name)
         if self.place in FAILS_AT:
@@ -82,9 +82,9 @@ class App(Application):
 class Cluster:
     """Nodes that share applications."""
 
-    def __init__(self, folder: Path, network: MemoryNetwork | None) -> None:
+    def __init__(self, folder: Path, network: MemoryNetwork | TcpNetwork) -> None:
         self._folder = folder
-        self._network = network
+        self.network = network
         for name in ("one", "two"):
             (folder / name).mkdir()
             (folder / name / "application.toml").write_text(
@@ -104,7 +104,6 @@ class Cluster:
         sync_s: float = 5.0,
     ) -> Node:
         config = NodeConfig(
-            listen=Listen(port_min=0, port_max=0),
             sync_nodes_optional=sync,
             sync_nodes_mandatory=mandatory,
             sync_nodes_timeout=sync_s if sync or mandatory else 0.0,
@@ -113,8 +112,7 @@ class Cluster:
                 Distributed(application="two", groups=two, wait=wait_s, takeover=takeover),
             ),
         )
-        carrier = None if self._network is None else self._network.of(name)
-        return Node(name, cookie="shared", path=[self._folder], config=config, carrier=carrier)
+        return Node(name, cookie="shared", path=[self._folder], config=config, carrier=self.network.of(name))
 
 
 @pytest.fixture(params=["memory", "tcp"])
@@ -125,15 +123,8 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
     folder.mkdir()
     LOG.clear()
     FAILS_AT.clear()
-    yield Cluster(folder, MemoryNetwork() if request.param == "memory" else None)
+    yield Cluster(folder, MemoryNetwork() if request.param == "memory" else TcpNetwork())
     COPIES.clear()
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Return when it holds."""
-    with anyio.fail_after(10):
-        while not condition():
-            await anyio.sleep(0.002)
 
 
 def seen(node: Node, name: str = "one") -> LoadedApplication:
@@ -162,7 +153,7 @@ async def start(node: Node, name: str = "one", restart: str = "temporary") -> No
 
 async def started(*nodes: Node, name: str = "one") -> None:
     """Start it on all of these, all at once; returns when each start has."""
-    await until(lambda: known(*nodes))
+    await reported(lambda: known(*nodes))
     async with anyio.create_task_group() as group:
         for node in nodes:
             group.start_soon(start, node, name)
@@ -173,7 +164,7 @@ async def test_started_everywhere_at_once_it_runs_on_the_first_alone(cluster: Cl
     """Every start returns; the others know who has it; nobody else runs it, not even for a moment."""
     async with cluster.node(C) as c, cluster.node(B) as b, cluster.node(A) as a:
         await started(c, b, a)
-        await until(lambda: [phase(n) for n in (a, b, c)] == ["running", "standby", "standby"])
+        await reported(lambda: [phase(n) for n in (a, b, c)] == ["running", "standby", "standby"])
         assert [seen(n).runs_at for n in (a, b, c)] == [A, A, A]
         assert [("one", A, NormalStart())] == LOG
         with b.current(), pytest.raises(ApplicationError, match="already_started"):
@@ -184,13 +175,12 @@ async def test_started_everywhere_at_once_it_runs_on_the_first_alone(cluster: Cl
 async def test_a_start_on_a_lesser_node_waits_for_the_better_one(cluster: Cluster) -> None:
     """As in OTP: it blocks until it runs somewhere, and nothing else of the node does."""
     async with cluster.node(A) as a, cluster.node(B) as b, anyio.create_task_group() as group:
-        await until(lambda: known(a, b))
+        await reported(lambda: known(a, b))
         group.start_soon(start, b)
-        await until(lambda: phase(b) == "starting")
         await anyio.wait_all_tasks_blocked()
-        assert LOG == []
+        assert (phase(b), LOG) == ("starting", [])
         await start(a)
-        await until(lambda: phase(b) == "standby")
+        await reported(lambda: phase(b) == "standby")
         assert [("one", A, NormalStart())] == LOG
 
 
@@ -206,9 +196,9 @@ async def test_it_fails_over_to_the_next_and_to_the_one_after(cluster: Cluster) 
         async with cluster.node(B) as b:
             async with cluster.node(A) as a:
                 await started(a, b, c)
-            await until(lambda: ("one", B, Failover(A)) in LOG)
-            await until(lambda: seen(c).runs_at == B)
-        await until(lambda: phase(c) == "running")
+            await reported(lambda: ("one", B, Failover(A)) in LOG)
+            await reported(lambda: seen(c).runs_at == B)
+        await reported(lambda: phase(c) == "running")
     assert [entry for entry in LOG if entry[0] == "one"] == [
         ("one", A, NormalStart()),
         ("one", B, Failover(A)),
@@ -222,11 +212,11 @@ async def test_the_better_node_takes_it_over_when_it_starts_it(cluster: Cluster)
     async with cluster.node(B) as b:
         await start(b)
         async with cluster.node(A) as a:
-            await until(lambda: known(a, b))
+            await reported(lambda: known(a, b))
             await start(a)
             assert [("one", B, NormalStart()), ("one", A, Takeover(B, f"what {B} knew"))] == LOG
             assert COPIES == [("one", A)]
-            await until(lambda: phase(b) == "standby")
+            await reported(lambda: phase(b) == "standby")
 
 
 @row("DAP-006", translated="with takeover = overlap the new instance is up before the old one stops")
@@ -235,10 +225,10 @@ async def test_with_overlap_the_new_instance_is_up_before_the_old_one_stops(clus
     async with cluster.node(B, takeover="overlap") as b:
         await start(b)
         async with cluster.node(A, takeover="overlap") as a:
-            await until(lambda: known(a, b))
+            await reported(lambda: known(a, b))
             await start(a)
             assert LOG[-1] == ("one", A, Takeover(B, None))
-            await until(lambda: phase(b) == "standby")
+            await reported(lambda: phase(b) == "standby")
             assert COPIES == [("one", A)]
 
 
@@ -248,7 +238,7 @@ async def test_a_node_of_the_same_group_stands_by(cluster: Cluster) -> None:
     async with cluster.node(C) as c:
         await start(c)
         async with cluster.node(B) as b:
-            await until(lambda: known(b, c))
+            await reported(lambda: known(b, c))
             await start(b)
             assert (phase(b), seen(b).runs_at) == ("standby", C)
             assert [("one", C, NormalStart())] == LOG
@@ -262,7 +252,7 @@ async def test_a_node_that_is_back_in_time_prevents_the_failover(cluster: Cluste
             await started(a, b)
         async with cluster.node(A, wait_s=30.0) as a:
             await start(a)
-            await until(lambda: seen(b).runs_at == A and phase(b) == "standby")
+            await reported(lambda: seen(b).runs_at == A and phase(b) == "standby")
             assert [("one", A, NormalStart()), ("one", A, NormalStart())] == LOG
 
 
@@ -280,7 +270,7 @@ async def test_boot_waits_for_the_nodes_it_is_told_to_wait_for(cluster: Cluster)
 async def test_in_a_group_the_node_that_runs_less_gets_it(cluster: Cluster) -> None:
     """Load first, then the name."""
     async with cluster.node(B, ((B, C),), two=((B,),)) as b, cluster.node(C, ((B, C),), two=((B,),)) as c:
-        await until(lambda: known(b, c))
+        await reported(lambda: known(b, c))
         await start(b, "two")
         await started(b, c)
         assert LOG[-1] == ("one", C, NormalStart())
@@ -294,7 +284,7 @@ async def test_an_operator_moves_it_by_hand_and_it_stays_there(cluster: Cluster)
         with b.current():
             await application.takeover("one")
         assert LOG[-1] == ("one", B, Takeover(A, f"what {A} knew"))
-        await until(lambda: (phase(a), seen(a).runs_at) == ("standby", B))
+        await reported(lambda: (phase(a), seen(a).runs_at) == ("standby", B))
         with b.current(), pytest.raises(ApplicationError, match="already_running_locally"):
             await application.takeover("one")
 
@@ -306,13 +296,13 @@ async def test_a_permission_moves_it(cluster: Cluster) -> None:
         await started(a, b)
         with a.current():
             await application.permit("one", False)
-        await until(lambda: phase(b) == "running")
+        await reported(lambda: phase(b) == "running")
         with b.current():
             await application.permit("one", False)
-        await until(lambda: COPIES == [])
+        await reported(lambda: COPIES == [])
         with a.current():
             await application.permit("one", True)
-        await until(lambda: COPIES == [("one", A)])
+        await reported(lambda: COPIES == [("one", A)])
 
 
 @row("DAP-022")
@@ -323,7 +313,7 @@ async def test_a_stop_ends_it_everywhere_and_every_standby_knows(cluster: Cluste
         with b.current():
             await application.stop("one")
         assert COPIES == []
-        await until(lambda: (phase(a), phase(b)) == ("loaded", "loaded"))
+        await reported(lambda: (phase(a), phase(b)) == ("loaded", "loaded"))
         await started(a, b)
         assert COPIES == [("one", A)]
 
@@ -333,11 +323,11 @@ async def test_one_that_dies_by_itself_moves_to_the_next_and_ends_after_the_last
     async with cluster.node(A) as a, cluster.node(B) as b:
         await started(a, b)
         kill_tree(a)
-        await until(lambda: phase(b) == "running")
+        await reported(lambda: phase(b) == "running")
         assert LOG[-1] == ("one", B, Failover(A))
-        await until(lambda: seen(a).runs_at == B)
+        await reported(lambda: seen(a).runs_at == B)
         kill_tree(b)
-        await until(lambda: (phase(a), phase(b)) == ("loaded", "loaded"))
+        await reported(lambda: (phase(a), phase(b)) == ("loaded", "loaded"))
         assert str(seen(b).reason) == "killed"
         await start(a)
         assert LOG[-1] == ("one", A, NormalStart())
@@ -349,10 +339,10 @@ async def test_a_permanent_one_takes_its_node_down_only_after_the_last_attempt(c
         async with cluster.node(B) as b:
             await start(b, restart="permanent")
             async with cluster.node(A) as a:
-                await until(lambda: known(a, b))
+                await reported(lambda: known(a, b))
                 await start(a)
                 kill_tree(a)
-                await until(lambda: LOG[-1] == ("one", B, Failover(A)))
+                await reported(lambda: LOG[-1] == ("one", B, Failover(A)))
             kill_tree(b)
             await anyio.sleep_forever()
 
@@ -370,7 +360,7 @@ async def test_a_node_where_it_does_not_start_is_passed_over(cluster: Cluster) -
     async with cluster.node(A) as a, cluster.node(B) as b, cluster.node(C) as c:
         await started(a, b, c)
         assert [("one", C, NormalStart())] == LOG
-        await until(lambda: (seen(a).runs_at, seen(b).runs_at) == (C, C))
+        await reported(lambda: (seen(a).runs_at, seen(b).runs_at) == (C, C))
         assert str(seen(a).reason) == "ValueError: it does not start here"
 
 
@@ -381,10 +371,10 @@ async def test_two_applications_started_crosswise_both_start(cluster: Cluster) -
         cluster.node(B, ((A,), (B,)), two=((B,), (A,))) as b,
         anyio.create_task_group() as group,
     ):
-        await until(lambda: known(a, b))
+        await reported(lambda: known(a, b))
         _start_both(group, b, "one", "two")
         _start_both(group, a, "two", "one")
-        await until(lambda: sorted(COPIES) == [("one", A), ("two", B)])
+        await reported(lambda: sorted(COPIES) == [("one", A), ("two", B)])
 
 
 def _start_both(group: TaskGroup, node: Node, *names: str) -> None:
@@ -396,16 +386,11 @@ async def test_nodes_that_meet_late_keep_the_better_copy(cluster: Cluster) -> No
     """B8, B10: started apart, they find two copies; the better one stays, the other is stopped in order."""
     async with cluster.node(A) as a, cluster.node(B) as b:
         await started(a, b)
-        assert a.distribution is not None and b.distribution is not None
-        for node in (a, b):  # apart: neither dials, and what they were connected by is closed
-            node.distribution.pause()  # type: ignore[union-attr]
-        with a.current():
-            disconnect(B)
-        await until(lambda: sorted(COPIES) == [("one", A), ("one", B)])
-        a.distribution.resume()
-        b.distribution.resume()
-        await until(lambda: COPIES == [("one", A)])
-        await until(lambda: (phase(b), seen(b).runs_at) == ("standby", A))
+        cluster.network.cut(A, B)
+        await reported(lambda: sorted(COPIES) == [("one", A), ("one", B)])
+        cluster.network.heal(A, B)
+        await reported(lambda: COPIES == [("one", A)])
+        await reported(lambda: (phase(b), seen(b).runs_at) == ("standby", A))
 
 
 async def test_a_blip_of_the_connection_starts_nothing(cluster: Cluster) -> None:
@@ -414,10 +399,10 @@ async def test_a_blip_of_the_connection_starts_nothing(cluster: Cluster) -> None
         await started(a, b)
         with a.current():
             disconnect(B)
-        await until(lambda: not known(a, b))
-        await until(lambda: known(a, b))
+        await reported(lambda: not known(a, b))
+        await reported(lambda: known(a, b))
         assert b.distribution is not None
-        await until(lambda: not b.distribution.shared["one"].state.waiting)  # type: ignore[union-attr]
+        await reported(lambda: not b.distribution.shared["one"].state.waiting)  # type: ignore[union-attr]
         assert COPIES == [("one", A)]
 
 
@@ -425,25 +410,25 @@ async def test_a_failed_takeover_leaves_a_healthy_copy(cluster: Cluster) -> None
     """B9: the old node runs it again, with what it had handed over."""
     FAILS_AT.add(("one", A))
     async with cluster.node(B) as b, cluster.node(A) as a:
-        await until(lambda: known(a, b))
+        await reported(lambda: known(a, b))
         with a.current():
             await application.permit("one", False)
         await start(b)
         with a.current():
             await application.permit("one", True)
         await start(a)
-        await until(lambda: COPIES == [("one", B)])
+        await reported(lambda: COPIES == [("one", B)])
         assert LOG[-1] == ("one", B, Takeover(A, f"what {B} knew"))
-        await until(lambda: seen(a).runs_at == B)
+        await reported(lambda: seen(a).runs_at == B)
 
 
 @row("DAP-021")
 async def test_different_lists_are_an_error_with_both_in_it(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
     """And no node dies of it."""
     async with cluster.node(A) as a, cluster.node(B, ((B,), (A,))) as b:
-        await until(lambda: "configured differently" in caplog.text)
+        await reported(lambda: "configured differently" in caplog.text)
         for node in (a, b):
-            await until(lambda node=node: bool(node.distribution.shared["one"].mismatches))  # type: ignore[union-attr,misc]
+            await reported(lambda node=node: bool(node.distribution.shared["one"].mismatches))  # type: ignore[union-attr,misc]
             with pytest.raises(ApplicationError, match="distribution_mismatch") as refused:
                 await start(node, restart="permanent")
             assert f"'{A}'" in str(refused.value) and f"'{B}'" in str(refused.value)

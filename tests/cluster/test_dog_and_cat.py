@@ -26,7 +26,7 @@ from regrow import (
 )
 from tests.harness import row
 
-from .kit import Cluster, connected, halt, idle, running, until
+from .kit import Cluster, connected, halt, idle, reported, running
 
 DOG, CAT = "dog@localhost", "cat@localhost"
 
@@ -82,7 +82,7 @@ async def test_a_node_that_returns_is_news_and_works(cluster: Cluster) -> None:
         async with cluster.node(CAT):
             with dog.current():
                 assert await connect(CAT)
-        await until(lambda: not connected(dog))
+        await reported(lambda: not connected(dog))
         assert flush() == []
 
 

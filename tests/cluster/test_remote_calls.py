@@ -48,7 +48,20 @@ from regrow import (
 from regrow.testing import ManualClock
 from tests.harness import row
 
-from .kit import ECHO, Cluster, Echo, MemoryCluster, connected, echo_of, echo_on, halt, running, until, warnings
+from .kit import (
+    ECHO,
+    Cluster,
+    Echo,
+    MemoryCluster,
+    connected,
+    echo_of,
+    echo_on,
+    halt,
+    reported,
+    running,
+    until,
+    warnings,
+)
 
 A, B, NOBODY = "a@localhost", "b@localhost", "nobody@localhost"
 
@@ -178,7 +191,7 @@ async def test_a_reply_after_the_connection_was_lost_reaches_nobody_and_connects
             assert await Echo.say(ECHO.at(B), 1) == 1
             disconnect(B)
             assert await receive() == NoConnection()
-        await until(lambda: not connected(b))
+        await reported(lambda: not connected(b))
         with b.current():
             assert await Echo.answer_all(ref) == 1
             assert await Echo.say(ref, 1) == 1
@@ -370,7 +383,7 @@ async def test_a_stop_whose_asker_is_lost_goes_on(cluster: Cluster) -> None:
         with a.current():
             disconnect(B)
             assert await receive() == NoConnection()
-        await until(lambda: not connected(b))
+        await reported(lambda: not connected(b))
         with b.current():
             gate.set()
             assert await receive() == Exit(pid, Normal())

@@ -41,7 +41,22 @@ from regrow import (
 )
 from tests.harness import row
 
-from .kit import ECHO, ROUNDS, Broken, Cluster, Echo, connected, echo_of, echo_on, halt, idle, idle_on, running, until
+from .kit import (
+    ECHO,
+    ROUNDS,
+    Broken,
+    Cluster,
+    Echo,
+    connected,
+    echo_of,
+    echo_on,
+    halt,
+    idle,
+    idle_on,
+    reported,
+    running,
+    until,
+)
 
 A, B, C = "a@localhost", "b@localhost", "c@localhost"
 
@@ -154,7 +169,7 @@ async def test_linking_the_dead_and_the_unreachable_is_an_exit_message(cluster: 
                 send_exit(pid, Kill())
                 link(pid)
                 assert await receive() in (Exit(pid, NoProc()), Exit(pid, Killed()))
-        await until(lambda: not connected(a))
+        await reported(lambda: not connected(a))
         link(pid)
         assert await receive() == Exit(pid, NoConnection())
 

@@ -38,7 +38,7 @@ from regrow import (
 )
 from tests.harness import row
 
-from .kit import Cluster, Echo, connected, echo_of, idle, idle_on, running, until
+from .kit import Cluster, Echo, connected, echo_of, idle, idle_on, reported, running, until
 
 A, B, NOBODY = "a@localhost", "b@localhost", "nobody@localhost"
 
@@ -97,7 +97,7 @@ async def test_sending_to_the_dead_the_absent_and_the_unreachable_is_silent(clus
                 send_exit(pid, Kill())
                 with pytest.raises(NoProcess):
                     send("nobody", "hello")
-        await until(lambda: not connected(a))
+        await reported(lambda: not connected(a))
         send(pid, "hello")
         send_exit(pid, Kill())
         assert flush() == []

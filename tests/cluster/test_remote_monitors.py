@@ -31,7 +31,7 @@ from regrow import (
 )
 from tests.harness import row
 
-from .kit import Broken, Cluster, Echo, connected, echo_of, halt, idle, idle_on, running, until
+from .kit import Broken, Cluster, Echo, connected, echo_of, halt, idle, idle_on, reported, running, until
 
 A, B, NOBODY = "a@localhost", "b@localhost", "nobody@localhost"
 
@@ -175,7 +175,7 @@ async def test_nothing_is_left_of_monitors_on_either_side(cluster: Cluster) -> N
             halt(a)
             assert (await receive(Down)).ref == left
             assert not me.monitors
-        await until(lambda: not connected(b))
+        await reported(lambda: not connected(b))
         assert not [process for process in b.runtime.processes.values() if process.watchers]
 
 
