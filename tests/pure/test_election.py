@@ -142,6 +142,13 @@ def test_a_stop_returns_though_it_is_started_again_elsewhere() -> None:
     assert RunsNowhere(None) in after(state, tell("a", Status(stops=1)))[1]
 
 
+def test_a_stop_is_said_again_when_a_node_goes_down_before_all_has_stopped() -> None:
+    """It may be the one that said it, and not to all; who has heard it already does nothing."""
+    state, _ = after(node("c", a=RUNNING, b=STANDBY), Want(), Heard("b", StopAll(1)))
+    assert said(after(state, Lost("b"))[1], StopAll) == [StopAll(1)]
+    assert after(state, Heard("a", StopAll(1))) == (state, [])
+
+
 @pytest.mark.parametrize("status", [ABSENT, Status(opened=True)], ids=["never", "before it was stopped"])
 def test_a_start_on_a_lesser_node_waits_for_the_better_one_at_first(status: Status) -> None:
     """What a node knows on which it is not started does not count: it may be from before a stop."""

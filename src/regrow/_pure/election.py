@@ -104,7 +104,8 @@ class _Turn:
                 self.mine(wanted=True, failed=None)
                 self.change(eager=True, told=None, stopping_all=False)
             case StopWanted():
-                self._stop_all(self.state.mine.stops + 1)
+                known = [self.state.mine, *(status for _, status in self.state.peers)]
+                self._stop_all(1 + max(status.stops for status in known))
                 self.broadcast(StopAll(self.state.mine.stops))
                 self.change(stopping_all=True)
             case Permit(flag):
@@ -131,11 +132,12 @@ class _Turn:
         known = dict(self.state.peers)
         known[node] = status
         self.change(peers=tuple(sorted(known.items())))
-        self.mine(stops=max(self.state.mine.stops, status.stops))
         if status.phase is Phase.RUNNING:
             self._runs_there(node)
         # What it was told of us when the two met may be out of date by now.
         self.send(node, Tell(self.state.mine))
+        if self.state.stopping_all:
+            self.send(node, StopAll(self.state.mine.stops))
         claim = self.state.claim
         if claim is not None:
             self.change(claim=attrs.evolve(claim, awaiting=claim.awaiting | {node}))
@@ -150,6 +152,8 @@ class _Turn:
         self._settle(node)
         if self.state.ousting == node:
             self.change(ousting=None)
+        if self.state.stopping_all:
+            self.broadcast(StopAll(self.state.mine.stops))  # it may be the one that said so, and not to all
         if status.phase in (Phase.RUNNING, Phase.STOPPING):
             self._ran_and_is_gone(node)
 
@@ -177,7 +181,8 @@ class _Turn:
             case Withdraw(number):
                 self._settle(node, number)
             case StopAll(stops):
-                self._stop_all(max(stops, self.state.mine.stops))
+                if stops > self.state.mine.stops:
+                    self._stop_all(stops)
             case _:
                 assert_never(message)
 
