@@ -276,7 +276,12 @@ class ApplicationController:
         """Start it on this node, whose turn it is. Raises `ApplicationError` if what it needs is not up."""
         if self._closing:
             raise ApplicationError(name, Custom("the node is stopping"))
-        self._check_dependencies(self.loaded[name].manifest)
+        application = self.loaded[name]
+        try:
+            self._check_dependencies(application.manifest)
+        except ApplicationError as error:
+            application.reason = error.reason
+            raise
         self.run_here(name, start_type)
 
     def start_refused(self, name: str, reason: Reason) -> None:

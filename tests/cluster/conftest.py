@@ -8,7 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from regrow.testing import MemoryNetwork
+
+from . import dist_kit
+from .dist_kit import Sharing
 from .kit import Cluster, MemoryCluster, TcpCluster
+from .tcp_network import TcpNetwork
 
 
 @pytest.fixture(autouse=True)
@@ -35,3 +40,12 @@ def memory() -> Iterator[MemoryCluster]:
     cluster = MemoryCluster()
     yield cluster
     assert cluster.network.connections() == [], "a connection outlived its nodes"
+
+
+@pytest.fixture(params=["memory", "tcp"])
+def sharing(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sharing]:
+    """Nodes that share applications, on a network whose cables can be cut."""
+    monkeypatch.setenv("REGROW_RUNTIME_DIR", str(tmp_path / "run"))
+    monkeypatch.syspath_prepend(str(tmp_path))  # put back afterwards, with what the nodes add
+    yield Sharing(tmp_path / "apps", MemoryNetwork() if request.param == "memory" else TcpNetwork())
+    dist_kit.forget()
