@@ -5,9 +5,11 @@ from __future__ import annotations
 import ast
 import io
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import attrs
@@ -18,7 +20,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 BETWEEN = 200  # characters that may stand between a program and what it prints
-PARTS = """processes gen_server timers supervisor dynamic_supervisor partition_supervisor applications nodes
+PARTS = """processes gen_server timers supervisor dynamic_supervisor partition_supervisor applications nodes rpc
     distributed""".split()
 NAMES = "| regrow | OTP | Elixir |"
 
@@ -64,13 +66,14 @@ def test_a_snippet_is_python(code: str) -> None:
 
 
 @pytest.mark.parametrize("program", list(programs()))
-async def test_a_program_runs_and_prints_what_the_page_shows(program: Program) -> None:
+async def test_a_program_runs_and_prints_what_the_page_shows(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who copies it from the page gets the same, on either loop."""
-    namespace: dict[str, Any] = {"__name__": "documentation"}
-    exec(compile(program.code, program.place, "exec"), namespace)
+    module = ModuleType("documentation")
+    monkeypatch.setitem(sys.modules, module.__name__, module)  # a program may name its own module
+    exec(compile(program.code, program.place, "exec"), vars(module))
     printed = io.StringIO()
     with redirect_stdout(printed):
-        await namespace["main"]()
+        await vars(module)["main"]()
     assert program.output is None or printed.getvalue() == program.output
 
 

@@ -54,6 +54,8 @@ FLOORS = [
     "net_kernel",
     "arbiters dist_words",
     "dist_ac",
+    "rpc_words",
+    "rpc_server rpc",
     "node",
     "application nodes",
     "inspect",

@@ -25,6 +25,7 @@ INTERFACE = {
     "supervisors": """Supervisor DynamicSupervisor PartitionSupervisor child ChildSpec TypedChild ChildInfo Strategy
         AutoShutdown Restart""",
     "applications": "Application NormalStart Failover Takeover StartType application",
+    "functions on other nodes": "rpc",
     "system messages": "sys",
     "errors": """CallError CallTimeout NoProcess CallingSelf ServerExited StartFailed AlreadyStarted StartTimeout
         Ignored ApplicationError""",
@@ -32,7 +33,8 @@ INTERFACE = {
 # What stands beside the interface: the errors and types that its names raise and return, and what helps with them.
 BESIDE = """ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest AlreadyPresent
     CallbackFailed ChildError ChildNotFound ChildRunning ChildRestarting ConfigError ManifestError
-    CookieError MandatoryNodesMissing MaxChildren NoRequest NodeNameTaken ancestors check_portable"""
+    CookieError MandatoryNodesMissing MaxChildren NoRequest NodeNameTaken ancestors check_portable
+    RpcRefused CalleeExited"""
 
 PUBLIC = sorted(name for names in [*INTERFACE.values(), BESIDE] for name in names.split())
 

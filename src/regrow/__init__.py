@@ -1,6 +1,7 @@
 """OTP's supervision trees for Python, on asyncio and trio."""
 
 from . import application as application
+from . import rpc as rpc
 from . import sys as sys
 from ._pure.child_spec import AutoShutdown as AutoShutdown
 from ._pure.child_spec import ChildSpec as ChildSpec
@@ -38,6 +39,7 @@ from .errors import AlreadyPresent as AlreadyPresent
 from .errors import AlreadyStarted as AlreadyStarted
 from .errors import ApplicationError as ApplicationError
 from .errors import CallbackFailed as CallbackFailed
+from .errors import CalleeExited as CalleeExited
 from .errors import CallError as CallError
 from .errors import CallingSelf as CallingSelf
 from .errors import CallTimeout as CallTimeout
@@ -55,6 +57,7 @@ from .errors import NoRequest as NoRequest
 from .errors import NotAProcess as NotAProcess
 from .errors import NotInNode as NotInNode
 from .errors import ProcessExited as ProcessExited
+from .errors import RpcRefused as RpcRefused
 from .errors import ServerExited as ServerExited
 from .errors import StartError as StartError
 from .errors import StartFailed as StartFailed
@@ -142,6 +145,7 @@ __all__ = [
     "CallError",
     "CallTimeout",
     "CallbackFailed",
+    "CalleeExited",
     "CallingSelf",
     "ChildCounts",
     "ChildError",
@@ -193,6 +197,7 @@ __all__ = [
     "Replies",
     "RequestCollection",
     "Restart",
+    "RpcRefused",
     "SentRequest",
     "ServerExited",
     "ServerRef",
@@ -243,6 +248,7 @@ __all__ = [
     "register",
     "registered",
     "reply",
+    "rpc",
     "self_pid",
     "send",
     "send_after",

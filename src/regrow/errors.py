@@ -96,6 +96,24 @@ class CallbackFailed(CallError):
             self.__cause__ = reason.exception
 
 
+class RpcRefused(CallError):
+    """The node does not run this function for others; it has not run."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text, Custom("refused"))
+
+
+class CalleeExited(CallError):
+    """The process that ran a function for `rpc` ended before it returned.
+
+    It raised `Stop(reason)`, or an exit signal ended it (`by_signal`), a kill for example.
+    """
+
+    def __init__(self, node: str, function: str, reason: Reason, by_signal: bool) -> None:
+        super().__init__(f"{function} on {node} ended before it returned: {reason}", reason)
+        self.by_signal = by_signal
+
+
 class StartError(Exception):
     """A process could not be started."""
 

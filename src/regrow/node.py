@@ -17,24 +17,26 @@ import attrs
 from anyio import CancelScope, create_task_group, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 
+from . import dist_words, rpc_words
 from ._backends import running_backend
 from ._pure.codec import Codec
-from ._pure.config import NodeConfig, is_node_name
+from ._pure.config import RPC_WORDS, NodeConfig, RpcWord, is_node_name
 from ._pure.ids import UNNAMED_NODE
 from .application_controller import ApplicationController
 from .application_master import time_limit
+from .behaviour import child, start_process
 from .clock import Clock, MonotonicClock
 from .cookie import read_cookie
 from .discovery import Discovery
 from .dist_ac import DistributionController
-from .dist_words import KINDS
 from .environments import Environments
 from .errors import MandatoryNodesMissing, ProcessExited, exit_reason
 from .local_nodes import Claim, claim
 from .manifests import Manifests, read_config
 from .net_kernel import NetKernel
-from .portable import marked_in
+from .portable import Marked, marked_in
 from .reasons import Killed, Normal, Reason, Shutdown
+from .rpc_server import RpcSupervisor
 from .runtime import WORD, Here, Outsider, Process, Runtime, current, here, insist
 from .stacks import places_of, stack_of
 from .system_words import SystemRequest, Terminate
@@ -61,12 +63,14 @@ class Node:
         portable: Iterable[str] = (),
         clock: Clock | None = None,
         carrier: Carrier | None = None,
+        rpc: RpcWord | None = None,
     ) -> None:
         """A node with its configuration, a file or read already, and the directories to find applications in.
 
         A node that has a name, such as `jc1@localhost`, can be reached by others that share its cookie: the one
         given, else that of the configured file. `portable` names modules whose `@portable` types and functions
-        may cross nodes, besides those that the manifests on the path name. `carrier` replaces TCP.
+        may cross nodes, besides those that the manifests on the path name. `carrier` replaces TCP. `rpc` says, instead
+        of the configuration, whether other nodes may call those functions: `"portable"` or `"off"`.
 
         Raises `ConfigError` that lists all mistakes of the configuration; entering the node raises what keeps
         it from being reached, `NodeNameTaken`, `CookieError`, `OSError`, or `MandatoryNodesMissing`.
@@ -80,6 +84,9 @@ class Node:
         self.clock = MonotonicClock() if clock is None else clock
         self.manifests = Manifests(path)
         self.config = _config(config, self.manifests)
+        self.rpc = self.config.rpc if rpc is None else rpc
+        if self.rpc not in RPC_WORDS:
+            raise ValueError(f"rpc is one of {', '.join(map(repr, RPC_WORDS))}, not {rpc!r}")
         self._running: _Running | None = None
 
     @property
@@ -190,17 +197,16 @@ class _Running:
         await group.__aenter__()
         self = cls(node, group)
         group.start_soon(self._tick, name=f"timers of {node.name}")
-        if node.name != UNNAMED_NODE:
-            try:
+        try:
+            if node.rpc == "portable":  # before anybody can connect, and call
+                await start_process(self.runtime, child(RpcSupervisor, self._marked.functions), None, link=False)
+            if node.name != UNNAMED_NODE:
                 await self._join(node)
                 await self._synchronise(node)
-            except BaseException as error:
-                self.runtime.closed = True
-                self.body.end(self.body.settle(exit_reason(error)))
-                await self._leave_net()
-                self._ticker.cancel()
-                await group.__aexit__(None, None, None)
-                raise
+        except BaseException as error:
+            await self._stop(self.body.settle(exit_reason(error)))
+            await group.__aexit__(None, None, None)
+            raise
         self.body.attach(self._scope.__enter__(), self._task_id)
         self._token = current.set(self.body)
         return self
@@ -252,8 +258,12 @@ class _Running:
     @cached_property
     def codec(self) -> Codec:
         """Made when it is first needed, which is at once in a node that has a name."""
-        marked = marked_in(self._portable_modules())
-        return Codec(vocabulary(self.runtime, attrs.evolve(marked, kinds=(*KINDS, *marked.kinds))))
+        kinds = (*dist_words.KINDS, *rpc_words.KINDS, *self._marked.kinds)
+        return Codec(vocabulary(self.runtime, attrs.evolve(self._marked, kinds=kinds)))
+
+    @cached_property
+    def _marked(self) -> Marked:
+        return marked_in(self._portable_modules())
 
     def _portable_modules(self) -> list[ModuleType]:
         """Those named for the node, which must be there; and those of the applications on its path, which may not."""

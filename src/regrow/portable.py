@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast, overload
 
 import attrs
 
-from ._pure.codec import Kind
+from ._pure.codec import Kind, NotPortable
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -34,6 +34,13 @@ def portable(marked: Any, /) -> Any:
     if isinstance(marked, str):
         return partial(_mark, name=marked)
     return _mark(marked)
+
+
+def portable_name(function: Callable[..., object]) -> str:
+    """What a marked function is called on every node. Raises `NotPortable` for any other."""
+    if not isinstance(function, FunctionType) or _MARK not in vars(function):
+        raise NotPortable(f"{function!r} is no function that is marked @portable")
+    return _name(function)
 
 
 def _mark(target: Any, *, name: str | None = None) -> Any:

@@ -95,9 +95,14 @@ class SentRequest(Generic[R_co]):
     kept here, not in the mailbox. When the process that sent the request ends, the request is given up.
     """
 
-    def __init__(self, runtime: Runtime, call: SentCall) -> None:
+    def __init__(self, runtime: Runtime, call: SentCall, read: Callable[[object], Any] = result_of) -> None:
         self.runtime = runtime
         self._call = call
+        self._read = read
+
+    def read_with(self, read: Callable[[object], Any]) -> SentRequest[Any]:
+        """The same request; what `read` makes of its answer, a value or a `Failure`, is what one gets for it."""
+        return SentRequest(self.runtime, self._call, read)
 
     def __repr__(self) -> str:
         state = "done" if self.done else "under way" if self._call.is_open else "given up"
@@ -118,7 +123,7 @@ class SentRequest(Generic[R_co]):
         if self._call.is_open:
             await _woken(self.runtime, self._call.wakers, timeout)
         if self.done:
-            return result_of(self._call.outcome.value)  # type: ignore[no-any-return]
+            return self._read(self._call.outcome.value)  # type: ignore[no-any-return]
         if self._call.is_open:
             raise CallTimeout(self._described(), timeout)
         raise RuntimeError(f"{self!r}: its reply never comes")

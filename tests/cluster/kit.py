@@ -29,7 +29,7 @@ from regrow import (
     start,
 )
 from regrow._pure.codec import Codec
-from regrow._pure.config import Listen, NodeConfig
+from regrow._pure.config import Listen, NodeConfig, RpcWord
 from regrow._pure.handshake import CHALLENGE_BYTES, Identity, Verdict
 from regrow.clock import Clock
 from regrow.greeting import greet
@@ -55,6 +55,7 @@ class Cluster(Protocol):
         clock: Clock | None = None,
         net_tick_time: float = 60.0,
         portable: Iterable[str] = (),
+        rpc: RpcWord | None = None,
     ) -> Node: ...
 
     async def knock(self, name: str) -> ByteStream:
@@ -76,10 +77,11 @@ class MemoryCluster:
         clock: Clock | None = None,
         net_tick_time: float = 60.0,
         portable: Iterable[str] = (),
+        rpc: RpcWord | None = None,
     ) -> Node:
         config = NodeConfig(net_tick_time=net_tick_time)
         carrier = self.network.of(name)
-        return Node(name, cookie=cookie, config=config, portable=portable, clock=clock, carrier=carrier)
+        return Node(name, cookie=cookie, config=config, portable=portable, clock=clock, carrier=carrier, rpc=rpc)
 
     async def knock(self, name: str) -> ByteStream:
         return await self.network.of("stranger@localhost").connect(name)
@@ -96,10 +98,11 @@ class TcpCluster:
         clock: Clock | None = None,
         net_tick_time: float = 60.0,
         portable: Iterable[str] = (),
+        rpc: RpcWord | None = None,
     ) -> Node:
         listen = Listen(port_min=0, port_max=0)  # any that is free
         config = NodeConfig(net_tick_time=net_tick_time, listen=listen)
-        return Node(name, cookie=cookie, config=config, portable=portable, clock=clock)
+        return Node(name, cookie=cookie, config=config, portable=portable, clock=clock, rpc=rpc)
 
     async def knock(self, name: str) -> ByteStream:
         [port] = [record.port for record in live_nodes() if record.name == name]

@@ -49,6 +49,7 @@ def test_the_example_of_the_documentation_is_read_as_it_says() -> None:
         cookie_file="~/.regrow.cookie",
         listen=Listen("127.0.0.1", 9100, 9199),
         peers={"jc9@h2": Address("10.0.0.2", 9100)},
+        rpc="off",
         sync_nodes_mandatory=(JC1,),
         sync_nodes_optional=(JC2, JC3, JC4),
         sync_nodes_timeout=15.0,
@@ -90,7 +91,7 @@ def test_an_empty_file_gives_the_defaults() -> None:
     assert defaults.pop("arbiter") == f'"{Distributed("shop", ()).arbiter}"'
     assert float(defaults.pop("wait")) == Distributed("shop", ()).wait == 0.0
     for key, value in defaults.items():
-        section = "kernel" if hasattr(NodeConfig(), key) and key not in ("cookie_file", "peers") else "node"
+        section = "kernel" if hasattr(NodeConfig(), key) and key not in FULL["node"] else "node"
         table, _, inner = key.rpartition(".")
         given = {inner: tomllib.loads(f"x = {value}")["x"]}
         assert parsed({section: {table: given} if table else given}) == NodeConfig()
@@ -145,7 +146,8 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"node": {"peers": ["jc9@h2"]}}, "node.peers: must be a table, not ['jc9@h2']"),
     # misspelt keys and tables
     ({"node": {"cookie": "x"}}, "node.cookie: unknown key, did you mean 'cookie_file'?"),
-    ({"node": {"zzz": 1}}, "node.zzz: unknown key; known are cookie_file, listen, peers"),
+    ({"node": {"zzz": 1}}, "node.zzz: unknown key; known are cookie_file, listen, peers, rpc"),
+    ({"node": {"rpc": "all"}}, "node.rpc: must be 'off' or 'portable', not 'all'"),
     ({"node": {"listen": {"port": 1}}}, "node.listen.port: unknown key, did you mean 'port_min'?"),
     (
         {"kernel": {"net_ticktime": 1}},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Generic, TypeVar, assert_type
+from typing import Any, Generic, TypeVar, assert_never, assert_type
 
 from regrow import (
     Behaviour,
@@ -42,6 +42,7 @@ from regrow import (
     multi_call,
     read_timer,
     receive,
+    rpc,
     self_pid,
     send,
     send_after,
@@ -349,3 +350,23 @@ async def looking(ref: ServerRef[Counter]) -> None:
     assert_type(await sys.get_log(ref), list[sys.Event])
     assert_type(await sys.get_statistics(ref), sys.Statistics | None)
     await sys.terminate(ref, Normal())
+
+
+def plain(name: str, n: int = 0) -> bytes:
+    return name.encode() * n
+
+
+async def functions_on_other_nodes() -> None:
+    await rpc.call("b@localhost", worker, "a", 1)
+    assert_type(await rpc.call("b@localhost", plain, "a", 1, timeout=None), bytes)
+    assert_type(await rpc.call("b@localhost", plain, "a"), bytes)
+    assert_type(rpc.send_request("b@localhost", plain, "a", 1), SentRequest[bytes])
+    for result in await rpc.multicall(["b@localhost"], plain, "a", 1, timeout=1):
+        match result:
+            case rpc.Returned(value):
+                assert_type(value, bytes)
+            case rpc.Failed(error):
+                assert_type(error, Exception)
+            case _:
+                assert_never(result)
+    rpc.cast("b@localhost", worker, "a", 1)

@@ -16,11 +16,12 @@ from regrow import (
     cast,
     child,
     make_ref,
+    rpc,
     spawn,
     start_link,
     sys,
 )
-from tests.typing.accepted import Counter, JobCenterSup, Phonebook, Sub, worker
+from tests.typing.accepted import Counter, JobCenterSup, Phonebook, Sub, plain, worker
 
 
 async def main() -> None:
@@ -113,3 +114,9 @@ async def wrong_looking(ref: ServerRef[Counter]) -> None:
     await sys.replace_state(ref, lambda state: 5)  # 42 no state
     await sys.install(ref, "noting")  # 43 no function
     await sys.get_state(5)  # 44 no address
+
+
+async def wrong_functions() -> None:
+    await rpc.call("b@localhost", worker, 1, "a")  # 45 wrong arguments of a function
+    await rpc.cast("b@localhost", worker, "a", 1)  # 46 awaiting a cast to a node
+    _n: int = await rpc.call("b@localhost", plain, "a", 1)  # 47 wrong result of a function

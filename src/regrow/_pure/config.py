@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Mapping
-from typing import Any, Final, TypeAlias, TypeGuard
+from typing import Any, Final, Literal, TypeAlias, TypeGuard
 
 import attrs
 
@@ -15,6 +15,8 @@ _ADDRESS: Final = re.compile(r"(?:\[([^\s\[\]]+)\]|([^\s:\[\]]+)):([0-9]{1,5})")
 ARBITERS: Final = ("none", "majority", "etcd", "postgres")
 ARBITERS_THERE_ARE: Final = ("none",)
 TAKEOVERS: Final = ("stop_first", "overlap")
+RpcWord: TypeAlias = Literal["off", "portable"]
+RPC_WORDS: Final[tuple[RpcWord, ...]] = ("off", "portable")
 PORT_MAX: Final = 65_535
 
 Groups: TypeAlias = tuple[tuple[str, ...], ...]
@@ -65,6 +67,8 @@ class NodeConfig:
     listen: Listen = Listen()
     peers: Mapping[str, Address] = attrs.field(factory=dict[str, Address], converter=read_only)
     """Where nodes on other hosts are, by name."""
+    rpc: str = "off"
+    """Whether other nodes may call the portable functions of this one: "portable", or "off"."""
     sync_nodes_mandatory: tuple[str, ...] = ()
     sync_nodes_optional: tuple[str, ...] = ()
     sync_nodes_timeout: float = 0.0
@@ -86,7 +90,7 @@ def parse_config(document: Mapping[str, object], where: str, applications: Colle
     mistakes = Mistakes(where)
     top = Table(mistakes, "", document)
     node, kernel = top.table("node"), top.table("kernel")
-    node.only("cookie_file", "listen", "peers")
+    node.only("cookie_file", "listen", "peers", "rpc")
     kernel.only(
         "sync_nodes_mandatory", "sync_nodes_optional", "sync_nodes_timeout", "net_tick_time", "shutdown_timeout",
         "distributed",
@@ -96,6 +100,7 @@ def parse_config(document: Mapping[str, object], where: str, applications: Colle
         cookie_file=node.text("cookie_file", "~/.regrow.cookie"),
         listen=_listen(node.table("listen")),
         peers=_peers(node.table("peers")),
+        rpc=node.word("rpc", RPC_WORDS, "off"),
         sync_nodes_mandatory=kernel.names("sync_nodes_mandatory", sync_nodes),
         sync_nodes_optional=kernel.names("sync_nodes_optional", sync_nodes),
         sync_nodes_timeout=kernel.seconds("sync_nodes_timeout", 0.0),
