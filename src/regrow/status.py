@@ -100,7 +100,7 @@ def formatted(server: object, status: Status) -> Status:
     try:
         seen = server.format_status(status)
         if isinstance(seen, Status):  # pyright: ignore[reportUnnecessaryIsInstance]
-            return seen
+            return attrs.evolve(seen, state={str(name): value for name, value in seen.state.items()})
         why = f"returned {type(seen).__name__}"
     except Exception as error:  # noqa: BLE001 - whoever looks must not bring down what they look at
         why = f"raised {type(error).__name__}"  # and no more: its text may hold what was to be hidden

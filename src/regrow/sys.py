@@ -114,7 +114,10 @@ async def trace(dest: Dest, on: bool = True, timeout: float | None = CALL_TIMEOU
 
 
 async def log(dest: Dest, keep: int = 10, timeout: float | None = CALL_TIMEOUT_S) -> None:
-    """Keep the last so many events, for `get_log` and crash reports; 0 ends it. Raises `ValueError` below."""
+    """Keep the last so many events, for `get_log` and crash reports; 0 ends it.
+
+    Raises `ValueError` for less than that, and for more than a million.
+    """
     await system_request(dest, Log(keep), timeout)
 
 

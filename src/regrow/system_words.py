@@ -16,6 +16,7 @@ from .errors import short
 from .messages import NO_KWARGS, Call, Promise
 from .reasons import Reason
 
+LOG_MAX: Final = 1_000_000  # events that one process may keep
 HIDDEN: Final = "(hidden)"  # what stands in place of what is not to be seen
 
 
@@ -146,7 +147,7 @@ class Trace:
 class Log:
     """Keep so many events; 0 for none."""
 
-    keep: int = attrs.field(validator=attrs.validators.ge(0))
+    keep: int = attrs.field(validator=attrs.validators.in_(range(LOG_MAX + 1)))
 
 
 @attrs.frozen

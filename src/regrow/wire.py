@@ -247,7 +247,7 @@ def _legible(part: object) -> object:
 
 
 def _parts_of_status(status: Status) -> tuple[object, ...]:
-    state = {name: _seen(value) for name, value in status.state.items()}
+    state = {str(name): _seen(value) for name, value in status.state.items()}
     seen = attrs.evolve(status, state=state, message=_seen(status.message))
     return tuple(getattr(seen, field.name) for field in attrs.fields(Status))
 

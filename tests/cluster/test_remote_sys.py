@@ -144,6 +144,24 @@ async def test_the_state_of_a_process_of_another_node_comes_as_far_as_it_can(clu
             assert status.state["goods"] == "(hidden)"
 
 
+async def test_a_state_with_names_that_are_none_harms_no_connection(cluster: Cluster) -> None:
+    """They are told as they print."""
+
+    class Odd(GenServer):
+        def __init__(self) -> None:
+            self.__dict__[5] = "five"  # type: ignore[index]
+
+        def format_status(self, status: sys.Status) -> sys.Status:
+            return attrs.evolve(status, state={6: "six"})
+
+    async with running(cluster.node(A), cluster.node(B)) as (a, b):
+        with b.current():
+            pid = (await start(Odd)).pid
+        with a.current():
+            assert await sys.get_state(pid) == {"5": "five"}
+            assert (await sys.get_status(pid)).state == {"6": "six"}
+
+
 async def test_what_the_own_node_does_not_know_is_said_to_be_unreadable(cluster: Cluster) -> None:
     """The rest of the state is there all the same."""
     async with running(cluster.node(A), cluster.node(B, portable=HERE)) as (a, b):

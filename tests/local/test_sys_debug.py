@@ -149,12 +149,13 @@ async def test_the_log_keeps_the_newest_and_ends_when_it_is_switched_off() -> No
         assert await sys.get_log(ref) == []
 
 
-async def test_a_log_that_keeps_less_than_nothing_is_refused() -> None:
-    """At once, by the one who asks for it."""
+async def test_what_nobody_can_do_is_refused_at_once() -> None:
+    """To keep less than nothing, or more than there is room for; to tell what is no function."""
     async with Node():
         ref = await start(Counter)
-        with pytest.raises(ValueError, match="keep"):
-            await sys.log(ref, -1)
+        for keep in (-1, 2**70):
+            with pytest.raises(ValueError, match="keep"):
+                await sys.log(ref, keep)
         with pytest.raises(TypeError, match="is no function"):
             await sys.install(ref, 5)  # type: ignore[arg-type]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections import UserDict
 from typing import Any
 
 import attrs
@@ -37,7 +38,7 @@ from regrow import (
 from tests.harness import row
 
 from .gen_server_kit import Counter, addresses, settled
-from .process_kit import idle
+from .process_kit import Broken, idle
 from .sys_kit import Diary, every_behaviour
 
 CRASH = ValueError("no")
@@ -226,6 +227,13 @@ async def test_a_reason_that_is_taken_away_is_hidden() -> None:
         assert (str(report.reason), report.traceback) == ("(hidden)", "")
 
 
+class Unwilling(UserDict[str, object]):
+    """A mapping that cannot be read."""
+
+    def items(self) -> Any:
+        raise Broken
+
+
 class Clumsy(Account):
     """Fails at showing itself."""
 
@@ -250,8 +258,9 @@ class Clumsy(Account):
         (Stop(), "raised Stop"),
         (lambda status: None, "returned NoneType"),
         (lambda status: attrs.evolve(status, state="secret"), "raised TypeError"),
+        (lambda status: attrs.evolve(status, state=Unwilling()), "raised Broken"),
     ],
-    ids=["raises", "stops", "returns nothing", "returns no state"],
+    ids=["raises", "stops", "returns nothing", "returns no state", "returns a state that fails"],
 )
 async def test_a_placeholder_is_seen_where_format_status_fails(
     failure: object, why: str, caplog: pytest.LogCaptureFixture

@@ -187,8 +187,8 @@ def test_a_status_arrives_part_by_part() -> None:
 
 
 def test_a_status_of_the_wrong_make_is_not_believed() -> None:
-    """A state by names that are none, a log of what are no events."""
-    for wrong in ({"state": {1: 2}}, {"log": (5,)}, {"debug": (5,)}):
+    """A log of what are no events, watchers without a name."""
+    for wrong in ({"log": (5,)}, {"debug": (5,)}):
         with pytest.raises(BadFrame):
             there_and_back(a_status(**wrong))
 
