@@ -38,7 +38,7 @@ def there_and_back(message: object, reader: Codec = CODEC) -> Any:
         About("one", Grant(1, kit.Job("a"))),
         About("one", Deny(1)),
         About("one", Withdraw(1)),
-        About("one", StopAll()),
+        About("one", StopAll(1)),
     ],
     ids=str,
 )
