@@ -23,7 +23,6 @@ from ._pure.config import is_node_name
 from .runtime_directory import RuntimeDirectoryError, address_of, locked, opened, runtime_directory
 
 RECORD, SOCKET = ".json", ".sock"  # what the files of a node end with
-NAME_MAX = 200  # characters; what a file name can hold, with room for its ending
 RECORD_BYTES_MAX = 64 * 1024
 BACKLOG = 64
 
@@ -63,7 +62,7 @@ def claim(name: str, directory: Path | None = None) -> Claim:
 
     Raises `NodeNameTaken`, `RuntimeDirectoryError`, or `ValueError` for what is no node's name.
     """
-    if not is_node_name(name) or len(name) > NAME_MAX:
+    if not is_node_name(name):
         raise ValueError(f"{name!r} is no node name, such as jc1@localhost")
     path = directory or runtime_directory()
     with locked(path) as folder:

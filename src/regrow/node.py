@@ -20,7 +20,7 @@ from anyio.abc import TaskGroup
 from . import dist_words, rpc_words
 from ._backends import running_backend
 from ._pure.codec import Codec
-from ._pure.config import RPC_WORDS, NodeConfig, RpcWord, is_node_name
+from ._pure.config import RPC_WORDS, ConfigError, NodeConfig, RpcWord, is_node_name
 from ._pure.ids import UNNAMED_NODE
 from .application_controller import ApplicationController
 from .application_master import time_limit
@@ -30,12 +30,12 @@ from .cookie import read_cookie
 from .discovery import Discovery
 from .dist_ac import DistributionController
 from .environments import Environments
-from .errors import MandatoryNodesMissing, ProcessExited, exit_reason
+from .errors import MandatoryNodesMissing, ProcessExited, exit_reason, short
 from .local_nodes import Claim, claim
 from .manifests import Manifests, read_config
 from .net_kernel import NetKernel
 from .portable import Marked, marked_in
-from .reasons import Killed, Normal, Reason, Shutdown
+from .reasons import Crash, Killed, Normal, Reason, Shutdown
 from .rpc_server import RpcSupervisor
 from .runtime import WORD, Here, Outsider, Process, Runtime, current, here, insist
 from .stacks import places_of, stack_of
@@ -154,7 +154,7 @@ def full_name(name: str) -> str:
     """The name of a node with its host, which is this machine if none is said. Raises `ValueError` for no name."""
     whole = name if "@" in name else f"{name}@localhost"
     if not is_node_name(whole):
-        raise ValueError(f"{name!r} is no node name, such as jc1@localhost")
+        raise ValueError(f"{short(name)} is no node name, such as jc1@localhost")
     return whole
 
 
@@ -263,7 +263,10 @@ class _Running:
 
     @cached_property
     def _marked(self) -> Marked:
-        return marked_in(self._portable_modules())
+        try:
+            return marked_in(self._portable_modules())
+        except (TypeError, ValueError) as error:
+            raise ConfigError([f"portable: {error}"]) from error
 
     def _portable_modules(self) -> list[ModuleType]:
         """Those named for the node, which must be there; and those of the applications on its path, which may not."""
@@ -271,8 +274,8 @@ class _Running:
         for name in self.node.manifests.portable():
             try:
                 modules.append(import_module(name))
-            except ImportError as error:
-                self.runtime.reports.warning(f"nothing of module {name} is portable: {error}")
+            except Exception as error:  # noqa: BLE001 - of a module that is not ours; the node can do without it
+                self.runtime.reports.warning(f"nothing of module {name} is portable: {Crash(error)}")
         return modules
 
     async def _leave_net(self) -> None:

@@ -98,7 +98,10 @@ class TcpCarrier:
 
     async def listen(self, name: str, creation: int) -> Listener:
         for port in range(self._listen.port_min, self._listen.port_max + 1):
-            taken = _bind(self._listen.host, port)
+            try:
+                taken = _bind(self._listen.host, port)
+            except OSError as error:
+                raise OSError(f"cannot listen at {self._listen.host}:{port}: {error.strerror}") from None
             if taken is not None:
                 found = taken.getsockname()[1]  # where any would do, 0, the system chose one
                 listener = TcpListener(await SocketListener.from_socket(taken))

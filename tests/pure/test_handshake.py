@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from regrow._pure.config import NODE_NAME_MAX
 from regrow._pure.handshake import (
     CHALLENGE_BYTES,
     MAGIC,
     MESSAGE_BYTES_MAX,
-    NAME_BYTES_MAX,
     PROOF_BYTES,
     HandshakeError,
     Identity,
@@ -278,10 +278,10 @@ def test_a_greeting_that_is_none_says_why(message: bytes, why: str) -> None:
 
 def test_a_name_has_a_length() -> None:
     """The longest that fits arrives; the next does not leave."""
-    longest = attrs.evolve(ANN, name="a" * (NAME_BYTES_MAX - 2) + "@h")
+    longest = attrs.evolve(ANN, name="a" * (NODE_NAME_MAX - 2) + "@h")
     assert decode_identity(encode_identity(longest)) == longest
     assert len(encode_identity(longest)) <= MESSAGE_BYTES_MAX
-    with pytest.raises(HandshakeError, match="longer than 255 bytes"):
+    with pytest.raises(HandshakeError, match="longer than 200 bytes"):
         encode_identity(attrs.evolve(longest, name="a" + longest.name))
 
 

@@ -6,13 +6,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeAlias
 
 import attrs
+
+Say: TypeAlias = Callable[..., "Outcome"]
+"""One command of the command line, in the process of the tests."""
 
 ROOT = Path(__file__).parents[2]
 APPS = Path(__file__).parent / "apps"
@@ -33,7 +37,6 @@ class RunningNode:
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
         self.process = process
-        self.first_line = self._line()
 
     def __enter__(self) -> Self:
         return self
@@ -48,7 +51,9 @@ class RunningNode:
     def os_pid(self) -> int:
         return self.process.pid
 
-    def _line(self) -> str:
+    @cached_property
+    def first_line(self) -> str:
+        """The first line of its standard output; what is waited for here."""
         assert self.process.stdout is not None
         return self.process.stdout.readline()
 
@@ -112,4 +117,17 @@ class Machine:
     def node(self, *arguments: str, name: str = "a@localhost") -> Iterator[RunningNode]:
         """A node that is up: its first line has come."""
         with RunningNode(self.popen("run", "--sname", name, "--path", str(APPS), *arguments)) as running:
+            assert running.first_line.endswith(" up\n")
             yield running
+
+    @contextmanager
+    def cluster(self, config: str, backends: Mapping[str, str]) -> Iterator[dict[str, RunningNode]]:
+        """Nodes that wait for each other at their start, each on its loop; all of them are up."""
+        common = ("--path", str(APPS), "--config", self.config(config))
+        with ExitStack() as stack:
+            started = {
+                name: stack.enter_context(RunningNode(self.popen("run", "--sname", name, "--backend", loop, *common)))
+                for name, loop in backends.items()
+            }
+            assert [node.first_line for node in started.values()] == [f"{name} up\n" for name in started]
+            yield started

@@ -6,211 +6,14 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from regrow.cli import main
 from regrow.cli.commands import COMMANDS, Command
 from regrow.cli.run import RUN
 
-from .nodes import APPS, Machine, Outcome, RunningNode
-
-Say = Callable[..., Outcome]
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
-
-
-@pytest.fixture
-def say(machine: Machine, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Say:
-    """One command of the command line, in this process: what it prints, and what it exits with."""
-    monkeypatch.setenv("REGROW_RUNTIME_DIR", str(machine.runtime_directory))
-    monkeypatch.setenv("HOME", str(machine.folder))
-
-    def say(*arguments: str) -> Outcome:
-        capfd.readouterr()
-        try:
-            exit_code = main(arguments)
-        except SystemExit as stop:  # argparse
-            exit_code = stop.code if isinstance(stop.code, int) else -1
-        return Outcome(int(exit_code), *capfd.readouterr())
-
-    return say
-
-
-@pytest.fixture(params=["asyncio", "trio"])
-def backend(request: pytest.FixtureRequest) -> str:
-    """The loop a node runs on."""
-    return request.param
-
-
-@pytest.fixture
-def node(machine: Machine, backend: str) -> Iterator[RunningNode]:
-    """A node on which the application `moods` runs, or soon will."""
-    with machine.node("--backend", backend, "--start", "moods") as running:
-        yield running
-
-
-# -- running, and being told to stop
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_node_says_that_it_is_up_and_stops_in_order_when_told(
-    machine: Machine, backend: str, number: signal.Signals
-) -> None:
-    """The first line of standard output is the only one; the rest is for people, and goes elsewhere."""
-    with machine.node("--backend", backend, "--start", "moods") as node:
-        assert node.first_line == "a@localhost up\n"
-        node.log_until("application moods started")
-        outcome = node.stopped_by(number)
-    assert (outcome.exit_code, outcome.stdout) == (0, "")
-    assert "stopping in a calm mood" in outcome.stderr
-    assert list(machine.runtime_directory.iterdir()) == []
-
-
-def test_a_node_needs_no_applications_and_no_host_in_its_name(machine: Machine) -> None:
-    """It is this machine's, then."""
-    with machine.node(name="a") as node:
-        assert node.first_line == "a@localhost up\n"
-        assert node.stopped_by(signal.SIGTERM).exit_code == 0
-
-
-def test_a_child_that_does_not_stop_in_time_is_named_and_killed(machine: Machine, backend: str) -> None:
-    """The shutdown budget of the node counts, whatever time the child was promised; to stop is no failure."""
-    config = machine.config('kernel.shutdown_timeout = 0.2\n[moods]\nmood = "stubborn"\npatient = true\n')
-    with machine.node("--backend", backend, "--config", config, "--start", "moods") as node:
-        node.log_until("application moods started")
-        outcome = node.stopped_by(signal.SIGTERM)
-    assert outcome.exit_code == 0
-    assert "moods is killed: it has not stopped within the 0.2 s" in outcome.stderr
-    assert "Counter" in outcome.stderr
-
-
-@pytest.mark.parametrize("mood", ["stubborn", "blocking"])
-def test_a_second_interrupt_kills_at_once(machine: Machine, backend: str, mood: str) -> None:
-    """Also when something blocks the loop, so that nothing else could."""
-    config = machine.config(f'[moods]\nmood = "{mood}"\npatient = true\n')
-    with machine.node("--backend", backend, "--config", config, "--start", "moods") as node:
-        node.log_until("application moods started")
-        node.signal(signal.SIGINT)
-        node.log_until(f"stopping in a {mood} mood")
-        assert node.stopped_by(signal.SIGINT).exit_code == -signal.SIGINT
-
-
-def test_a_node_whose_permanent_application_ends_says_so_and_exits_1(machine: Machine, backend: str, say: Say) -> None:
-    """In one line, after an orderly stop."""
-    with machine.node("--backend", backend, "--start", "moods", "--type", "permanent") as node:
-        node.log_until("application moods started")
-        assert say("kill", "top").exit_code in (0, 1)  # the node may be gone before the answer is out
-        outcome = node.outcome()
-    assert outcome.exit_code == 1
-    assert outcome.stderr.splitlines()[-1] == "regrow: a@localhost ended: application moods ended: killed"
-
-
-def test_a_temporary_application_may_end_without_its_node(machine: Machine, node: RunningNode, say: Say) -> None:
-    """That is what `--start` means unless one says otherwise."""
-    say("app", "start", "moods")
-    assert say("kill", "top").stdout.endswith("; its application ended with it\n")
-    (info,) = json.loads(say("app", "list", "--json").stdout)
-    assert (info["state"], info["reason"]) == ("loaded", "killed")
-
-
-def test_a_start_that_fails_ends_the_node(machine: Machine, backend: str) -> None:
-    """It was up, and then it could not do what it was there for."""
-    config = machine.config('[moods]\nmood = "bad"\n')
-    with machine.node("--backend", backend, "--config", config, "--start", "moods") as node:
-        outcome = node.outcome()
-    assert outcome.exit_code == 1
-    assert outcome.stderr.splitlines()[-1] == "regrow: application moods: ValueError: not today"
-
-
-def test_a_start_of_what_is_not_there_is_not_found(machine: Machine) -> None:
-    """The line says what there is."""
-    with machine.node("--start", "mods") as node:
-        outcome = node.outcome()
-    assert outcome.exit_code == 3
-    assert outcome.stderr.splitlines()[-1] == "regrow: there is no application mods; known are: moods"
-
-
-# -- what is wrong before a node starts
-
-
-def test_all_mistakes_of_a_configuration_are_told_at_once(machine: Machine) -> None:
-    """Each with its place."""
-    config = machine.config('[kernel]\nsync_nodes_timout = 1\nnet_tick_time = "long"\n[mods]\nmood = "good"\n')
-    outcome = machine.regrow("run", "--sname", "a@localhost", "--path", str(APPS), "--config", config)
-    assert (outcome.exit_code, outcome.stdout) == (2, "")
-    assert len(outcome.stderr.splitlines()) == 3
-    assert "kernel.sync_nodes_timout" in outcome.stderr
-    assert "did you mean 'sync_nodes_timeout'" in outcome.stderr
-    assert "kernel.net_tick_time" in outcome.stderr
-    assert "mods" in outcome.stderr
-    assert "Traceback" not in outcome.stderr
-
-
-def test_a_configuration_that_is_not_there_is_a_mistake(say: Say) -> None:
-    """Of the command line."""
-    outcome = say("run", "--sname", "a@localhost", "--config", "nowhere.toml")
-    assert (outcome.exit_code, outcome.stderr) == (2, "regrow: nowhere.toml: No such file or directory\n")
-
-
-def test_a_name_in_use_says_by_which_os_process(machine: Machine) -> None:
-    """And the node that has it goes on."""
-    with machine.node() as node:
-        outcome = machine.regrow("run", "--sname", "a@localhost")
-        assert (outcome.exit_code, outcome.stdout) == (1, "")
-        assert f"the name a@localhost is in use by OS process {node.os_pid}" in outcome.stderr
-        assert len(outcome.stderr.splitlines()) == 1
-        assert node.stopped_by(signal.SIGTERM).exit_code == 0
-
-
-NO_TRIO = "import sys; sys.modules['trio'] = None; from regrow.cli import main; sys.exit(main(sys.argv[1:]))"
-
-
-def test_a_loop_that_is_not_installed_is_one_clear_line(machine: Machine) -> None:
-    """It says how to get it."""
-    command = [sys.executable, "-c", NO_TRIO, "run", "--sname", "a@localhost", "--backend", "trio"]
-    outcome = subprocess.run(command, capture_output=True, text=True, env=machine.environment)
-    assert outcome.returncode == 2
-    assert outcome.stderr == "regrow: trio is not installed: pip install 'regrow[trio]'\n"
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [
-        (),
-        ("dance",),
-        ("run",),
-        ("run", "--sname", "a b"),
-        ("run", "--sname", "a@h", "--backend", "curio"),
-        ("app",),
-        ("app", "start"),
-        ("tree", "--timeout", "0"),
-        ("crashes", "-n", "none"),
-    ],
-)
-def test_a_wrong_command_line_exits_2(say: Say, arguments: tuple[str, ...]) -> None:
-    """Before anything is done."""
-    outcome = say(*arguments)
-    assert (outcome.exit_code, outcome.stdout) == (2, "")
-    assert outcome.stderr
-
-
-def test_a_runtime_directory_of_others_is_a_mistake(machine: Machine, say: Say) -> None:
-    """Of the environment."""
-    machine.runtime_directory.mkdir(mode=0o777)
-    (machine.runtime_directory / "something").write_text("")
-    machine.runtime_directory.chmod(0o777)
-    outcome = say("tree")
-    assert outcome.exit_code == 2
-    assert "others can get into" in outcome.stderr
-
+from .nodes import Machine, Outcome, RunningNode, Say
 
 # -- finding a node
 
@@ -393,6 +196,17 @@ def test_halt_returns_when_the_node_has_stopped_in_order(machine: Machine, node:
     outcome = node.outcome()
     assert outcome.exit_code == 0
     assert "stopping in a calm mood" in outcome.stderr
+
+
+def test_a_halt_that_takes_too_long_for_whoever_asked_is_carried_out_all_the_same(
+    machine: Machine, backend: str, say: Say
+) -> None:
+    """What took too long is said as it is: the node has answered, and not stopped yet."""
+    config = machine.config('kernel.shutdown_timeout = 1.0\n[moods]\nmood = "stubborn"\npatient = true\n')
+    with machine.node("--backend", backend, "--config", config, "--start", "moods") as node:
+        node.log_until("application moods started")
+        assert say("halt", "--timeout", "0.1") == Outcome(4, "", "regrow: a@localhost has not stopped within 0.1 s\n")
+        assert node.outcome().exit_code == 0
 
 
 def test_a_hard_halt_stops_nothing_in_order(machine: Machine, node: RunningNode, say: Say) -> None:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,24 +23,9 @@ nodes = ["{A}", "{B}"]
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return Machine(tmp_path)
-
-
-@pytest.fixture
 def pair(machine: Machine) -> Iterator[Machine]:
     """Two nodes that wait for each other at their start; the one on asyncio, the other on trio."""
-    config = machine.config(CLUSTER)
-    with ExitStack() as stack:
-        # The second is under way while the first waits for it: `machine.node` returns when its node is up.
-        first = threading.Thread(
-            target=lambda: stack.enter_context(machine.node("--config", config, "--backend", "trio", name=B))
-        )
-        first.start()
-        try:
-            stack.enter_context(machine.node("--config", config, name=A))
-        finally:
-            first.join()
+    with machine.cluster(CLUSTER, {B: "trio", A: "asyncio"}):
         yield machine
 
 
@@ -137,17 +118,3 @@ def test_a_node_whose_mandatory_nodes_do_not_come_ends_with_one_line(machine: Ma
     line = f"regrow: {A} cannot start: mandatory nodes missing after 0.3 s: c@localhost\n"
     assert outcome == Outcome(1, "", line)
     assert list(machine.runtime_directory.iterdir()) == []
-
-
-def test_a_node_that_still_waits_for_others_stops_when_told(machine: Machine) -> None:
-    """Its boot is not over; the signal counts all the same."""
-    config = machine.config('[kernel]\nsync_nodes_optional = ["c@localhost"]\nsync_nodes_timeout = 60.0\n')
-    with machine.popen("run", "--sname", A, "--config", config, "--log", "debug") as waiting:
-        try:
-            while not (machine.runtime_directory / f"{A}.json").exists():
-                assert waiting.poll() is None
-            waiting.send_signal(signal.SIGTERM)
-            waiting.communicate(timeout=10)
-            assert waiting.returncode == 0
-        finally:
-            waiting.kill()

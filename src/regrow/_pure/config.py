@@ -11,6 +11,7 @@ import attrs
 from .checks import DocumentError, Mistakes, Names, Table, hint, is_text, read_only
 
 _NODE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.:-]+")
+NODE_NAME_MAX: Final = 200  # characters; what the name of a file can hold, with room for its ending
 _ADDRESS: Final = re.compile(r"(?:\[([^\s\[\]]+)\]|([^\s:\[\]]+)):([0-9]{1,5})")
 ARBITERS: Final = ("none", "majority", "etcd", "postgres")
 ARBITERS_THERE_ARE: Final = ("none",)
@@ -210,8 +211,8 @@ def _node_names() -> Names:
 
 
 def is_node_name(value: object) -> TypeGuard[str]:
-    """Whether it is of the form `name@host`."""
-    return isinstance(value, str) and _NODE_NAME.fullmatch(value) is not None
+    """Whether it is of the form `name@host`, and not too long for what is named after it."""
+    return isinstance(value, str) and len(value) <= NODE_NAME_MAX and _NODE_NAME.fullmatch(value) is not None
 
 
 def _is_port(value: object) -> TypeGuard[int]:

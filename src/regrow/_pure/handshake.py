@@ -24,14 +24,13 @@ from typing import Generic, TypeVar
 
 import attrs
 
-from .config import is_node_name
+from .config import NODE_NAME_MAX, is_node_name
 
 PROTOCOL = b"regrow\x00"
 VERSION = 1
 MAGIC = PROTOCOL + bytes([VERSION])
 CHALLENGE_BYTES = 32
 PROOF_BYTES = 32
-NAME_BYTES_MAX = 255
 MESSAGE_BYTES_MAX = 1024
 HANDSHAKE_S = 5.0  # for all of it; who is slower is nobody we want
 
@@ -67,8 +66,8 @@ class Identity:
 def encode_identity(identity: Identity) -> bytes:
     """`Hello` and `Challenge`: magic, creation, name, challenge."""
     name = identity.name.encode()
-    if len(name) > NAME_BYTES_MAX:
-        raise HandshakeError(f"node name {identity.name!r} is longer than {NAME_BYTES_MAX} bytes")
+    if len(name) > NODE_NAME_MAX:
+        raise HandshakeError(f"node name {identity.name!r} is longer than {NODE_NAME_MAX} bytes")
     return MAGIC + _NUMBERS.pack(identity.creation, len(name)) + name + identity.challenge
 
 

@@ -6,8 +6,9 @@ import argparse
 import json
 import socket
 import sys
+import threading
 from collections.abc import Callable, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import attrs
 
@@ -18,6 +19,7 @@ from .client import ask, pick
 READ_S = 10.0  # what a node gets to answer a command that reads
 RESTARTS = ("permanent", "transient", "temporary")
 
+T = TypeVar("T", int, float)
 Options: TypeAlias = argparse.Namespace
 
 
@@ -62,17 +64,24 @@ def _patience(default_s: float | None) -> Argument:
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
+    value = _number(float, text)
     if not value > 0:  # so put, it catches NaN as well
         raise argparse.ArgumentTypeError(f"must be above 0, not {text}")
-    return value
+    return min(value, threading.TIMEOUT_MAX)
 
 
 def _count(text: str) -> int:
-    value = int(text)
+    value = _number(int, text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
     return value
+
+
+def _number(kind: Callable[[str], T], text: str) -> T:
+    try:
+        return kind(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a number, not {text!r}") from None
 
 
 def reads(
@@ -141,6 +150,9 @@ def _halt(options: Options) -> None:
                 continue
         except ConnectionError:
             return  # it ended all the more abruptly
+        except TimeoutError:
+            text = f"{node.name} has not stopped within {options.timeout:g} s"
+            raise Refused(text, ExitCode.TIMED_OUT) from None
 
     ask(node, "halt", {"hard": options.hard}, options.timeout, then=wait_for_the_end)
     say(f"{node.name} stopped")

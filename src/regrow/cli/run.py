@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import faulthandler
 import importlib.util
 import logging
@@ -9,7 +10,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,7 +20,7 @@ from anyio.abc import TaskGroup
 from .._pure.child_spec import Restart
 from .._pure.config import ConfigError
 from ..application_master import ApplicationEnded
-from ..control import ExitCode, Refused, check_known, serve
+from ..control import ExitCode, Refused, check_known, refusal_of, serve
 from ..cookie import CookieError
 from ..errors import ApplicationError, MandatoryNodesMissing, ProcessExited
 from ..local_nodes import NodeNameTaken
@@ -39,15 +40,28 @@ def run(options: Options) -> None:
     if options.backend == "trio" and importlib.util.find_spec("trio") is None:
         raise Refused("trio is not installed: pip install 'regrow[trio]'", ExitCode.USAGE)
     _log_to_stderr(options.log.upper())
+    with _signals_end_it_at_once():
+        node = _node(options)
+        failure = anyio.run(_run, node, options.start, Restart(options.type), backend=options.backend)
+    if failure is not None:
+        raise failure
+
+
+def _node(options: Options) -> Node:
+    """The node, once nothing that was written down for it is wrong."""
     try:
         node = Node(options.sname, config=options.config, path=options.path)
     except ConfigError as error:
-        raise Refused("\n".join(error.mistakes), ExitCode.USAGE) from None
+        raise _mistaken(error.mistakes) from None
     except ValueError as error:
         raise Refused(str(error), ExitCode.USAGE) from None
-    failure = anyio.run(_run, node, options.start, Restart(options.type), backend=options.backend)
-    if failure is not None:
-        raise failure
+    if mistakes := node.manifests.mistakes():  # nobody has looked, where there is no configuration
+        raise _mistaken(mistakes)
+    return node
+
+
+def _mistaken(mistakes: Iterable[str]) -> Refused:
+    return Refused("\n".join(mistakes), ExitCode.USAGE)
 
 
 def _log_to_stderr(level: str) -> None:
@@ -71,7 +85,8 @@ class _Foreground:
         self._stopping = False
         self._failure: Refused | None = None
         budget_s = node.config.shutdown_timeout
-        self._overdue = threading.Timer(budget_s + GRACE_S, self._end_by_force, [budget_s])
+        patience_s = min(budget_s + GRACE_S, threading.TIMEOUT_MAX)
+        self._overdue = threading.Timer(patience_s, self._end_by_force, [budget_s])
         self._overdue.daemon = True
 
     async def run(self) -> Refused | None:
@@ -100,6 +115,8 @@ class _Foreground:
             self._failure = Refused(f"{self._node.name} ended: {_why(ended.reason)}")
         except RuntimeDirectoryError as error:
             self._failure = Refused(str(error), ExitCode.USAGE)
+        except ConfigError as error:
+            self._failure = _mistaken(error.mistakes)
         except (NodeNameTaken, CookieError, MandatoryNodesMissing, OSError) as error:
             self._failure = Refused(f"{self._node.name} cannot start: {error}")
 
@@ -112,7 +129,7 @@ class _Foreground:
         except Refused as unknown:
             self._failure = unknown
         except ApplicationError as error:
-            self._failure = Refused(str(error))
+            self._failure = refusal_of(error)
         return self._failure is None
 
     # -- being told to stop
@@ -153,6 +170,21 @@ def _why(reason: Reason) -> str:
 
 
 @contextmanager
+def _signals_end_it_at_once() -> Generator[None]:
+    """Until the node listens for them: there is nothing yet to be stopped in order."""
+    before = {number: signal.signal(number, _end_at_once) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end_at_once(_number: int, _frame: FrameType | None) -> None:
+    os._exit(ExitCode.DONE)
+
+
+@contextmanager
 def _second_interrupt_kills(stopping: Callable[[], bool]) -> Generator[None]:
     """A Ctrl-C that comes while the node stops ends the OS process at once, even if something blocks the loop."""
     first = signal.getsignal(signal.SIGINT)
@@ -174,6 +206,12 @@ def _second_interrupt_kills(stopping: Callable[[], bool]) -> Generator[None]:
         signal.signal(signal.SIGINT, first)
 
 
+def _directory(text: str) -> str:
+    if not os.path.isdir(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no directory")
+    return text
+
+
 RUN = Command(
     "run",
     "run a node in the foreground",
@@ -182,7 +220,7 @@ RUN = Command(
         argument("--sname", metavar="NAME", required=True, help="the name of the node, such as jc1@localhost"),
         argument("--config", metavar="FILE", help="the configuration of the cluster"),
         argument(
-            "--path", metavar="DIR", action="append", default=[],
+            "--path", metavar="DIR", type=_directory, action="append", default=[],
             help="find applications in this directory and the folders in it; may be repeated",
         ),
         argument(

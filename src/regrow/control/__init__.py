@@ -10,5 +10,6 @@ from .protocol import ExitCode as ExitCode
 from .protocol import Refused as Refused
 from .server import serve as serve
 from .verbs import check_known as check_known
+from .verbs import refusal_of as refusal_of
 
-__all__ = ["ExitCode", "Refused", "check_known", "serve"]
+__all__ = ["ExitCode", "Refused", "check_known", "refusal_of", "serve"]

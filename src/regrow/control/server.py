@@ -123,9 +123,15 @@ class _Server:
             group.cancel_scope.cancel()
         for refused in refusals:
             raise refused
+        if not results and self._is_stopping():
+            raise Refused(f"{self._node.name} stopped before it was done")
         if not results:
             raise Refused(f"the process that carried out the request ended: {process.ended}")
         return results[0]
+
+    def _is_stopping(self) -> bool:
+        body = self._node.runtime.body
+        return body is not None and body.exiting is not None
 
 
 async def _end_with(stream: SocketStream, process: Process) -> None:

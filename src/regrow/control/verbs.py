@@ -11,9 +11,11 @@ from typing import TypeAlias, TypeVar
 
 from .. import inspect, sys
 from .._pure.child_spec import Restart
+from .._pure.manifest import ManifestError
 from ..errors import ApplicationError, CallError, CallTimeout, short
 from ..inspect import Json, as_json
 from ..node import Node, full_name
+from ..reasons import Crash
 from ..runtime import Process
 from .evaluate import evaluate
 from .kill import kill as kill_process
@@ -240,4 +242,10 @@ async def run_verb(name: str, node: Node, arguments: Arguments) -> Json:
     try:
         return await VERBS[name](node, arguments)
     except ApplicationError as error:
-        raise Refused(str(error)) from None
+        raise refusal_of(error) from None
+
+
+def refusal_of(error: ApplicationError) -> Refused:
+    """How a command says it: what is wrong with a manifest is wrong with the configuration."""
+    wrong = isinstance(error.reason, Crash) and isinstance(error.reason.exception, ManifestError)
+    return Refused(str(error), ExitCode.USAGE if wrong else ExitCode.REFUSED)

@@ -72,9 +72,39 @@ class Moods(Application):
     """The application itself."""
 
     async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[Supervisor]:
-        if application.get_env("moods", "mood") == "bad":
+        mood = application.get_env("moods", "mood")
+        if mood == "bad":
             raise ValueError("not today")
+        if mood == "hesitant":
+            LOGGER.info("hesitating")
+            await anyio.sleep_forever()
         return await start_link(child(Top).named("top"))
+
+    async def handoff(self) -> object:
+        if application.get_env("moods", "mood") == "clinging":
+            LOGGER.info("clinging to what it has")
+            await anyio.sleep_forever()
+        return None
+
+
+class Stuck(GenServer):
+    """Gets nowhere."""
+
+    async def init(self) -> None:
+        LOGGER.info("stuck in init")
+        await anyio.sleep_forever()
+
+
+class Waiting(Supervisor):
+    """Waits for its only child to be ready."""
+
+    def init(self) -> list[ChildSpec]:
+        return [child(Stuck)]
+
+
+async def wait_for_ever() -> None:
+    """Start a supervisor outside of any application, which never has its child."""
+    await start_link(Waiting)
 
 
 async def add(n: int) -> int:
