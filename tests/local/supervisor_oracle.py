@@ -10,9 +10,11 @@ from collections import defaultdict
 from typing import Any
 
 from regrow import Down, Normal, Pid, Reason, Reference, Restart, Shutdown, flush, self_pid, trap_exit
+from regrow.children import Child
+from regrow.dynamic_supervisor import DynamicSupervisorRunner
+from regrow.owner import OwnerRunner
 from regrow.reports import RestartReport
 from regrow.runtime import Process, Runtime
-from regrow.supervisor import SupervisorRunner
 from tests.local.supervisor_world import World
 
 
@@ -29,6 +31,7 @@ class Oracle:
         self._watched: dict[Reference, Pid] = {}  # whose `Down` has not come yet
         self._ended: dict[Pid, Reason] = {}
         self._clean: set[tuple[Pid, str]] = set()  # children that had a clean end, with their supervisor
+        self._due: dict[Pid, set[str]] = defaultdict(set)  # dynamic children that have to come back
         self._stamps: dict[Pid, list[float]] = defaultdict(list)
         self._tap()
 
@@ -66,10 +69,15 @@ class Oracle:
         self.ends += 1
         assert process.ended is not None
         self._ended[process.pid] = process.ended
-        if isinstance(process.runner, SupervisorRunner):
+        if isinstance(process.runner, OwnerRunner):
             for other in self.runtime.processes.values():
                 if process.pid in other.ancestors:
                     self.wrong.append(f"{other} outlives its supervisor {process}")
+        supervisor = self.runtime.processes.get(process.ancestors[0]) if process.ancestors else None
+        if supervisor is not None and isinstance(supervisor.runner, DynamicSupervisorRunner):
+            child = supervisor.runner.by_pid.get(process.pid)
+            if child is not None and child.pid is not None and child.spec.restart is Restart.PERMANENT:
+                self._due[supervisor.pid].add(child.spec.id)
         name = self.runtime.registry.name_of(process.pid)
         if name is not None and process.ancestors and isinstance(process.ended, Normal | Shutdown):
             self._clean.add((process.ancestors[0], name))
@@ -78,7 +86,7 @@ class Oracle:
         """One more restart, now: how many there are within the period, and how many may be."""
         now = self.world.clock.now()
         runner = self.runtime.processes[pid].runner
-        assert isinstance(runner, SupervisorRunner)
+        assert isinstance(runner, OwnerRunner)
         stamps = self._stamps[pid]
         stamps.append(now)
         recent = sum(now - stamp <= runner.flags.period_s for stamp in stamps)
@@ -133,11 +141,14 @@ class Oracle:
     def _check_tree(self, process: Process, parent: Process, living: set[Pid]) -> None:
         living.add(process.pid)
         expected = {parent.pid}
-        if isinstance(process.runner, SupervisorRunner):
-            if process.pid in self.world.interrupted:
+        if isinstance(process.runner, OwnerRunner):
+            siblings = {sibling.spec.id: sibling for sibling in process.runner.all_children()}
+            if isinstance(process.runner, DynamicSupervisorRunner):
+                self._check_flock(process.pid, siblings)
+            elif process.pid in self.world.interrupted:
                 # Whoever stops a child by hand between two tries stops the restart of its whole group.
-                self.world.excused.update(process.runner.children)
-            for id_, sibling in process.runner.children.items():
+                self.world.excused.update(siblings)
+            for id_, sibling in siblings.items():
                 if sibling.process is None:
                     self._check_absent(process.pid, id_, sibling.spec.restart)
                 elif sibling.process.pid not in self.runtime.processes:
@@ -150,6 +161,10 @@ class Oracle:
             self.wrong.append(f"{process} has links {list(process.links)}, not {expected}")
         if process.mailbox.queue or process.requests or process.monitors or len(process.watchers) != 1:
             self.wrong.append(f"{process} has something left: {process.mailbox.queue}, {process.requests}")
+
+    def _check_flock(self, supervisor: Pid, siblings: dict[str, Child]) -> None:
+        for id_ in self._due.pop(supervisor, set()) - siblings.keys() - self.world.excused:
+            self.wrong.append(f"{id_} of {supervisor} ought to be back")
 
     def _check_absent(self, supervisor: Pid, id_: str, restart: Restart) -> None:
         done = restart is Restart.TRANSIENT and (supervisor, id_) in self._clean

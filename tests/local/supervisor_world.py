@@ -12,6 +12,7 @@ from regrow import (
     ChildSpec,
     Crash,
     Custom,
+    DynamicSupervisor,
     GenServer,
     Ignore,
     Kill,
@@ -32,7 +33,9 @@ from regrow import (
     start_link,
     trap_exit,
 )
+from regrow.dynamic_supervisor import DynamicSupervisorRunner
 from regrow.errors import CallError, ChildError, StartError
+from regrow.owner import Owner
 from regrow.runtime import Runtime, this_process
 from regrow.supervisor import SupervisorRunner
 from regrow.testing import ManualClock
@@ -85,8 +88,21 @@ class World:
         name = self.name()
         return self._vary(child(Leaf, name, self).named(name), ["infinity", "brutal_kill", 0.0, 1.0, 5.0])
 
-    def tree(self, depth: int) -> TypedChild[Branch]:
+    def tree(self, depth: int) -> TypedChild[Branch] | TypedChild[Flock]:
         """A supervisor of any kind, with children of all kinds down to that depth."""
+        return self.flock() if self.dice.random() < 0.25 else self.branch(depth)
+
+    def flock(self) -> TypedChild[Flock]:
+        """A dynamic supervisor, whose children are still to come."""
+        flags = {
+            "max_children": self.dice.choice(["infinity", 2, 5]),
+            "intensity": self.dice.choice([0, 1, 3, 10]),
+            "period": self.dice.choice([1.0, 5.0]),
+        }
+        return self._vary(child(Flock, flags).named(self.name()), ["infinity", "infinity", 5.0, "brutal_kill"])
+
+    def branch(self, depth: int) -> TypedChild[Branch]:
+        """A supervisor that knows its children, of all kinds down to that depth."""
         specs: list[ChildSpec] = []
         for _ in range(self.dice.randint(1, WIDTH)):
             specs.append(self.tree(depth - 1) if depth > 1 and self.dice.random() < 0.5 else self.leaf())
@@ -115,6 +131,14 @@ class Branch(Supervisor):
 
     def init(self) -> list[ChildSpec]:
         return self.specs
+
+
+class Flock(DynamicSupervisor):
+    """A dynamic supervisor that is told its flags."""
+
+    def __init__(self, flags: dict[str, object]) -> None:
+        for flag, value in flags.items():
+            setattr(self, flag, value)
 
 
 class Leaf(GenServer):
@@ -201,7 +225,7 @@ class Fate:
 
     async def _plant(self) -> None:
         await self.calm_down()
-        self.root = await start_link(self.world.tree(DEPTH))
+        self.root = await start_link(self.world.branch(DEPTH))
         self.world.calm = False
 
     def _pick(self, kind: type[object]) -> Pid | None:
@@ -215,7 +239,7 @@ class Fate:
             Leaf.end(ServerRef(pid, Leaf), self.world.dice.choice(reasons))
 
     def _kill(self) -> None:
-        pid = self._pick(Branch if self.world.dice.random() < 0.2 else Leaf)
+        pid = self._pick(Owner if self.world.dice.random() < 0.2 else Leaf)
         if pid is not None:
             send_exit(pid, Kill())
 
@@ -226,11 +250,16 @@ class Fate:
             send_exit(pid, self.world.dice.choice([Normal(), Shutdown("by a stranger"), Custom("noise")]))
 
     def _ask(self) -> None:
-        pid = self._pick(Branch)
+        pid = self._pick(Owner)
         if pid is None:
             return
         runner = self.runtime.processes[pid].runner
-        assert isinstance(runner, SupervisorRunner)
+        if isinstance(runner, SupervisorRunner):
+            self._ask_branch(pid, runner)
+        elif isinstance(runner, DynamicSupervisorRunner):
+            self._ask_flock(pid, runner)
+
+    def _ask_branch(self, pid: Pid, runner: SupervisorRunner) -> None:
         id_ = self.world.dice.choice([*runner.children, "nobody"])
         sup = ServerRef(pid, Branch)
         match self.world.dice.randrange(5):
@@ -247,6 +276,20 @@ class Fate:
                 spawn(asking, Supervisor.delete_child, sup, id_)
             case _:
                 spawn(asking, Supervisor.which_children, sup)
+
+    def _ask_flock(self, pid: Pid, runner: DynamicSupervisorRunner) -> None:
+        flock, known = ServerRef(pid, Flock), [child for child in runner.all_children() if child.pid is not None]
+        match self.world.dice.randrange(5):
+            case 0 | 1 | 2 if len(self.runtime.processes) < PROCESSES_MAX:
+                spec = self.world.leaf() if self.world.dice.random() < 0.8 else self.world.tree(1)
+                spawn(asking, DynamicSupervisor.start_child, flock, spec)
+            case 3 if known:
+                chosen = self.world.dice.choice(known)
+                self.world.by_hand.add(chosen.spec.id)
+                self.world.excused.add(chosen.spec.id)
+                spawn(asking, DynamicSupervisor.terminate_child, flock, chosen.pid)
+            case _:
+                spawn(asking, DynamicSupervisor.which_children, flock)
 
     def _let_go(self) -> None:
         self.world.resume(2)

@@ -44,6 +44,8 @@ async def soak(seed: int, events: int) -> None:
                 await fate.calm_down()
                 oracle.check(fate.root.pid if fate.root is not None else None)
                 world.calm = False
+            if oracle.wrong:
+                await fate.calm_down()  # or the node would wait for those who pause
             assert not oracle.wrong, f"--soak-seed={seed}, event {event}: {oracle.wrong}"
         await fate.calm_down()
         if fate.root is not None and fate.root.pid in node.runtime.processes:
