@@ -1,6 +1,7 @@
 """OTP's supervision trees for Python, on asyncio and trio."""
 
 from . import application as application
+from . import global_name as global_name
 from . import rpc as rpc
 from . import sys as sys
 from ._pure.child_spec import AutoShutdown as AutoShutdown
@@ -75,10 +76,14 @@ from .many_nodes import Replies as Replies
 from .messages import Down as Down
 from .messages import Exit as Exit
 from .messages import From as From
+from .messages import NameConflict as NameConflict
 from .messages import NodeDown as NodeDown
 from .messages import NodeUp as NodeUp
 from .messages import Timeout as Timeout
 from .messages import TimerFired as TimerFired
+from .naming import Global as Global
+from .naming import Via as Via
+from .naming import ViaRegistry as ViaRegistry
 from .node import Node as Node
 from .node import current_node as current_node
 from .nodes import check_portable as check_portable
@@ -121,8 +126,6 @@ from .reasons import Shutdown as Shutdown
 from .refs import Behaviour as Behaviour
 from .refs import Name as Name
 from .refs import ServerRef as ServerRef
-from .refs import Via as Via
-from .refs import ViaRegistry as ViaRegistry
 from .sent_requests import RequestCollection as RequestCollection
 from .sent_requests import SentRequest as SentRequest
 from .supervisor import Supervisor as Supervisor
@@ -165,6 +168,7 @@ __all__ = [
     "Failover",
     "From",
     "GenServer",
+    "Global",
     "Ignore",
     "Ignored",
     "Kill",
@@ -174,6 +178,7 @@ __all__ = [
     "MaxChildren",
     "NO_REPLY",
     "Name",
+    "NameConflict",
     "NameTaken",
     "NoConnection",
     "NoProc",
@@ -233,6 +238,7 @@ __all__ = [
     "flush",
     "gen_call",
     "gen_cast",
+    "global_name",
     "gen_send_request",
     "kill_after",
     "link",

@@ -15,8 +15,9 @@ from ._pure.child_spec import ChildSpec
 from ._pure.ids import Reference
 from .errors import AlreadyStarted, StartTimeout
 from .messages import result_of
+from .naming import Naming, naming_of
 from .reasons import Killed
-from .refs import Behaviour, Naming, Runner, ServerRef, naming_of
+from .refs import Behaviour, Runner, ServerRef
 from .runtime import Body, Process, Runtime, here, this_process
 
 P = ParamSpec("P")

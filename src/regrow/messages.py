@@ -28,7 +28,7 @@ class Exit:
 class Down:
     """A monitored process ended. `item` is its pid, or `(name, node)` where it was monitored by name.
 
-    It is the `Via` that was to be monitored, where nobody had it.
+    It is the `Via` or `Global` that was to be monitored, where nobody had it.
     """
 
     ref: Reference
@@ -49,6 +49,14 @@ class NodeDown:
 
     node: str
     reason: str | None = None
+
+
+@attrs.frozen
+class NameConflict:
+    """This process has lost a global name: nodes have met, and `other` had it too. Who keeps it is not said."""
+
+    name: str
+    other: Pid
 
 
 @attrs.frozen

@@ -97,6 +97,10 @@ class NetKernel:
         """The nodes that are connected, in the order they came."""
         return [name for name, peer in self._peers.items() if isinstance(peer, Connection)]
 
+    def connecting(self) -> list[str]:
+        """The nodes that may be connected soon: it is under way."""
+        return [name for name, peer in self._peers.items() if isinstance(peer, Connecting)]
+
     async def connect(self, node: str) -> bool:
         """Connect to a node; whether it is connected then. One's own node always is."""
         peer = self._peers.get(node) or self._attempt(node)

@@ -17,7 +17,7 @@ import attrs
 from anyio import CancelScope, create_task_group, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 
-from . import dist_words, rpc_words
+from . import dist_words, global_words, questions, rpc_words
 from ._backends import running_backend
 from ._pure.codec import Codec
 from ._pure.config import RPC_WORDS, ConfigError, NodeConfig, RpcWord, is_node_name
@@ -31,6 +31,7 @@ from .discovery import Discovery
 from .dist_ac import DistributionController
 from .environments import Environments
 from .errors import MandatoryNodesMissing, ProcessExited, exit_reason, short
+from .global_name_server import GlobalNameServer
 from .local_nodes import Claim, claim
 from .manifests import Manifests, read_config
 from .net_kernel import NetKernel
@@ -42,6 +43,13 @@ from .stacks import places_of, stack_of
 from .system_words import SystemRequest, Terminate
 from .transport import Carrier, TcpCarrier
 from .wire import vocabulary
+
+_KINDS = (
+    *dist_words.KINDS,
+    *global_words.KINDS,
+    *questions.KINDS,
+    *rpc_words.KINDS,
+)  # what the services of nodes say to each other
 
 
 class Node:
@@ -115,6 +123,11 @@ class Node:
         return self._entered().distribution
 
     @property
+    def global_names(self) -> GlobalNameServer:
+        """The names that it shares with the nodes it is connected with."""
+        return self._entered().global_names
+
+    @property
     def claim(self) -> Claim | None:
         """The node's name on this machine, while it is entered; `None` for one that is not found through it."""
         return self._entered().claim
@@ -180,6 +193,7 @@ class _Running:
         self.runtime.node = node
         self.body = self.runtime.body = self.runtime.adopt(_body_has_no_task, "node body", None)
         self.applications = ApplicationController(self.runtime, node.manifests, Environments(node.config.env))
+        self.global_names = GlobalNameServer(self.runtime)
         self.net_kernel: NetKernel | None = None
         self.distribution: DistributionController | None = None
         self.claim: Claim | None = None
@@ -220,6 +234,7 @@ class _Running:
             listen = node.config.listen
             carrier = TcpCarrier(listen, Discovery(self.claim, node.config.peers, host=listen.host))
         net = NetKernel(self.runtime, carrier, self.codec, cookie, node.config.net_tick_time)
+        self.global_names.join(net)
         ready = self.runtime.backend.promise()
 
         def listens(error: BaseException | None) -> None:
@@ -258,7 +273,7 @@ class _Running:
     @cached_property
     def codec(self) -> Codec:
         """Made when it is first needed, which is at once in a node that has a name."""
-        kinds = (*dist_words.KINDS, *rpc_words.KINDS, *self._marked.kinds)
+        kinds = (*_KINDS, *self._marked.kinds)
         return Codec(vocabulary(self.runtime, attrs.evolve(self._marked, kinds=kinds)))
 
     @cached_property

@@ -11,7 +11,7 @@ from .errors import NoProcess
 from .mailbox import Mailbox
 from .messages import Down
 from .reasons import NoProc, Reason, as_reason
-from .refs import Dest, Name, ServerRef, Via, deliver, item_of, runtime_for
+from .refs import Dest, Name, NameElsewhere, ServerRef, deliver, item_of, runtime_for
 from .runtime import Body, Process, Runtime, here, this_process
 
 P = ParamSpec("P")
@@ -73,7 +73,7 @@ def make_ref() -> Reference:
 def send(dest: Dest, message: object) -> None:
     """Send a message. Never waits; silent for a dead pid and for an absent name on another node.
 
-    Raises `NoProcess` for a local name (a `str`) that nobody has registered, as OTP does, and for a `Via`.
+    Raises `NoProcess` for a local name (a `str`) that nobody has registered, as OTP does, and for a `Via` or `Global`.
     """
     runtime = runtime_for(dest)
     if isinstance(dest, str) and runtime.registry.whereis(dest) is None:
@@ -237,7 +237,7 @@ def unregister(name: str) -> None:
 
 
 @overload
-def whereis(dest: str | Via[Any]) -> Pid | None: ...
+def whereis(dest: str | NameElsewhere[Any]) -> Pid | None: ...
 @overload
 def whereis(dest: Pid | ServerRef[Any]) -> Pid: ...
 @overload

@@ -1,14 +1,14 @@
-"""How processes are addressed and named: typed references and names, and what all of them come down to."""
+"""How processes are addressed: typed references and names, and what all of them come down to."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeAlias, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
 from ._pure.child_spec import ChildSpec, ChildType
 from ._pure.ids import Pid, ProcessName
-from .errors import NameTaken, NoProcess, UnknownRequest
+from .errors import NoProcess, UnknownRequest
 from .reasons import Reason
 from .registry import check_name
 from .runtime import Process, Runtime, here
@@ -110,114 +110,31 @@ class Name(Generic[S_co]):
         return attrs.evolve(self, node=node)
 
 
-class ViaRegistry(Protocol):
-    """A registry of your own: any object with these four verbs. A name is whatever the registry takes for one."""
+class NameElsewhere(ProcessName, Generic[S_co]):
+    """A name that another registry keeps than the node's own, and that knows the class behind it."""
 
-    def register(self, name: Any, pid: Pid, /) -> bool:
-        """Give the name to the process; whether it has it now."""
-        ...
+    __slots__ = ()
 
-    def unregister(self, name: Any, /) -> object:
-        """Free the name."""
-        ...
-
-    def whereis(self, name: Any, /) -> Pid | None:
-        """The process that has the name."""
-        ...
-
-    def send(self, name: Any, message: Any, /) -> object:
-        """Send a message to the process that has the name. Raises `NoProcess` if nobody has."""
-        ...
-
-
-REGISTRY_VERBS = ("register", "unregister", "whereis", "send")
-
-
-def _check_registry(_instance: object, _attribute: object, value: ViaRegistry) -> None:
-    missing = [verb for verb in REGISTRY_VERBS if not callable(getattr(value, verb, None))]
-    if missing:
-        raise TypeError(f"a via name needs a registry, and {value!r} has no {', '.join(missing)}")
-
-
-@attrs.frozen
-class Via(ProcessName, Generic[S_co]):
-    """A name in a registry of your own, that knows the class behind it. OTP's `{via, Module, Name}`.
-
-    A process that was started under it has the name before its `init` runs; when it ends, the name is free
-    before anybody hears of the end. Raises `TypeError` for what is no registry.
-    """
-
-    registry: ViaRegistry = attrs.field(validator=_check_registry, eq=id)
-    name: Any
     cls: type[S_co]
 
-    def __str__(self) -> str:
-        return f"via {self.name}"
-
-    def __deepcopy__(self, _memo: object) -> Self:
-        return self  # a copy of a state that holds names must not copy the registry behind them
-
-    def whereis(self, _runtime: Runtime) -> Pid | None:
-        return self.registry.whereis(self.name)
-
-    async def claim(self, process: Process) -> Pid | None:
-        if self.registry.register(self.name, process.pid):
-            process.held.append(self)
-            return None
-        holder = self.registry.whereis(self.name)
-        if holder is None:
-            raise NameTaken(f"{self.registry!r} refuses {self.name!r}, though nobody has it")
-        return holder
-
-    def release(self, process: Process) -> None:
-        try:
-            if self.registry.whereis(self.name) == process.pid:
-                self.registry.unregister(self.name)
-        except Exception as error:  # noqa: BLE001 - code of others: the end of a process goes on whatever it does
-            process.runtime.reports.warning(f"{process!r} has ended, but {self.registry!r} raised {error!r}")
-
-
-@attrs.frozen
-class Registered:
-    """A name on the node that the process runs on."""
-
-    name: str
-
-    def whereis(self, runtime: Runtime) -> Pid | None:
-        return runtime.registry.whereis(self.name)
-
-    async def claim(self, process: Process) -> Pid | None:
-        registry = process.runtime.registry
-        holder = registry.whereis(self.name)
-        if holder is None:
-            registry.register(self.name, process.pid)
-        return holder
-
-
-class Naming(Protocol):
-    """How a process that is started gets its name. It goes with the process, before the news of its end."""
-
     def whereis(self, runtime: Runtime, /) -> Pid | None:
-        """Who has the name."""
-        ...
+        """Who has the name, as far as this node knows."""
+        raise TypeError(f"{type(self).__name__} has to say who has a name")
 
     async def claim(self, process: Process, /) -> Pid | None:
         """Give the name to the process this runs in; if that is too late, who has it."""
-        ...
+        raise TypeError(f"{type(self).__name__} has to say how a name is given")
+
+    def release(self, process: Process, /) -> None:
+        """The process has ended, and nobody has heard of it yet. Neither waits nor raises."""
+        raise TypeError(f"{type(self).__name__} has to say how a name is freed")
+
+    def post(self, runtime: Runtime, sender: Pid, message: object, /) -> None:
+        """Send a message to who has the name. Raises `NoProcess` if nobody has."""
+        runtime.send(sender, item_of(self, runtime), message)
 
 
-def naming_of(name: str | ProcessName | None) -> Naming | None:
-    """How the name of a specification is taken."""
-    match name:
-        case None | Via():
-            return name
-        case str():
-            return Registered(name)
-        case _:
-            raise TypeError(f"a process can't be named {name!r}")
-
-
-Server: TypeAlias = ServerRef[S_co] | Name[S_co] | Via[S_co]
+Server: TypeAlias = ServerRef[S_co] | Name[S_co] | NameElsewhere[S_co]
 """Whom a typed call or cast goes to."""
 
 Dest: TypeAlias = Pid | Server[Any] | str | tuple[str, str]
@@ -252,7 +169,7 @@ def item_of(dest: Dest, runtime: Runtime) -> Item:
             return (dest, runtime.node_name)
         case (str(), str()):
             return dest
-        case Via():
+        case NameElsewhere():
             pid = dest.whereis(runtime)
             if pid is None:
                 raise NoProcess(dest.name)
@@ -263,7 +180,7 @@ def item_of(dest: Dest, runtime: Runtime) -> Item:
 
 def deliver(runtime: Runtime, sender: Pid, dest: Dest, message: object) -> None:
     """Send a message; nobody there is no error, but `NoProcess` where an address can tell, as `item_of`."""
-    if isinstance(dest, Via):
-        dest.registry.send(dest.name, message)
+    if isinstance(dest, NameElsewhere):
+        dest.post(runtime, sender, message)
     else:
         runtime.send(sender, item_of(dest, runtime), message)

@@ -1,8 +1,9 @@
-"""Registered names: strings, local to a node, one for a process."""
+"""Registered names: strings, local to a node, one for a process; and what a node asks of names that are not."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
 
 from ._pure.ids import Pid
 from .errors import NameTaken, NoProcess
@@ -55,3 +56,23 @@ def check_name(name: object) -> None:
     """Raise `ValueError` unless this can be a registered name."""
     if not isinstance(name, str) or not name:
         raise ValueError(f"a registered name is a non-empty string, not {name!r}")
+
+
+Resolver: TypeAlias = Callable[[str, Pid, Pid], Pid | None]
+"""Says which of two processes keeps a global name that both have, the older or the younger; `None` for neither."""
+
+
+class GlobalNames(Protocol):
+    """The names that all connected nodes know; the name server installs itself here."""
+
+    def whereis(self, name: str, /) -> Pid | None:
+        """Who has the name, as far as this node knows."""
+        ...
+
+    async def claim(self, name: str, pid: Pid, resolve: Resolver | None, /) -> Pid | None:
+        """Register a process of this node; who has the name then."""
+        ...
+
+    def release(self, name: str, pid: Pid, /) -> None:
+        """Free the name, if this process of this node has it. Never waits."""
+        ...

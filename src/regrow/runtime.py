@@ -29,10 +29,10 @@ from .mailbox import Mailbox
 from .messages import Call, Down, Exit, Failure, From, Promise, Request, settle
 from .process_timers import ProcessTimers
 from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, interrupt_in, is_quiet
-from .registry import Registry
+from .registry import GlobalNames, Registry
 from .relations import Relations
 from .reports import CrashReport, Reports
-from .signals import Item, Link, Monitor, Route, Send, SendDown, SendExit, Signal, Unlink
+from .signals import Item, Link, Monitor, NoRoute, Route, Send, SendDown, SendExit, Signal, Unlink
 from .stacks import stack_of
 from .status import attributes_of, formatted
 from .system_words import Status, SystemAsk
@@ -305,19 +305,6 @@ class Outsider:
         self.runtime = runtime
 
 
-class NoRoute:
-    """The route of a node that has no others: every other node is unreachable."""
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
-
-    def dispatch(self, node: str, signal: Signal) -> None:
-        self._runtime.undelivered(node, signal)
-
-    def connected(self) -> list[str]:
-        return []
-
-
 class Runtime:
     """The table of one node's processes, and the way for signals between them."""
 
@@ -335,7 +322,8 @@ class Runtime:
         self.timers = Timers(clock)
         self.process_timers = ProcessTimers(self.timers)
         self.reports = Reports(node_name)
-        self.route: Route = NoRoute(self)
+        self.route: Route = NoRoute(self.undelivered)
+        self.global_names: GlobalNames
         self.node: object = None  # the node whose runtime this is
         self.body: Process | None = None  # the process of the code that entered the node
         self.interrupt: KeyboardInterrupt | None = None  # hit one of the processes; raised where the node is left

@@ -6,6 +6,7 @@ from one process to another is the order they were made in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol, TypeAlias
 
 import attrs
@@ -113,3 +114,16 @@ class Route(Protocol):
     def connected(self) -> list[str]:
         """The nodes that are connected, in the order they came."""
         ...
+
+
+class NoRoute:
+    """The route of a node that has no others: every other node is unreachable."""
+
+    def __init__(self, undelivered: Callable[[str, Signal], None]) -> None:
+        self._undelivered = undelivered
+
+    def dispatch(self, node: str, signal: Signal) -> None:
+        self._undelivered(node, signal)
+
+    def connected(self) -> list[str]:
+        return []

@@ -15,8 +15,10 @@ import attrs
 from ._pure.codec import Codec, Kind, NotPortable, Sealed, SealsItself, Unreadable, Vocabulary
 from ._pure.config import is_node_name
 from ._pure.ids import Pid, Reference
+from .clashes import RESOLVERS
 from .errors import CallbackFailed, NoProcess, ServerExited
-from .messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout, TimerFired
+from .messages import Cast, Down, Exit, Failure, NameConflict, NodeDown, NodeUp, Request, Timeout, TimerFired
+from .naming import Global
 from .portable import Marked
 from .reasons import (
     Crash,
@@ -78,7 +80,8 @@ WORD = 2**32  # what the numbers of pids and references are below
 
 def vocabulary(runtime: Runtime, marked: Marked) -> Vocabulary:
     """What may cross between this node and others."""
-    return Vocabulary.of((*_WORDS, *_addresses(runtime), *marked.kinds), marked.functions, _as_data)
+    functions: dict[str, Callable[..., object]] = {**RESOLVERS, **marked.functions}
+    return Vocabulary.of((*_WORDS, *_addresses(runtime), *marked.kinds), functions, _as_data)
 
 
 def encode_signal(codec: Codec, signal: Signal) -> bytes:
@@ -392,6 +395,7 @@ _WORDS: tuple[Kind, ...] = (
         valid=_has_keywords,
     ),
     _kind(Failure, ("what", "error"), _parts_of_failure, _failure, (str, object)),
+    word(NameConflict, str, Pid),
     word(Mesh, tuple, valid=_has_names),
     word(Tell, str, object, seal=1),
 )
@@ -406,7 +410,11 @@ def _addresses(runtime: Runtime) -> tuple[Kind, ...]:
     def name(text: str, node: str) -> Name[Behaviour]:
         return Name(text, Behaviour, node)
 
+    def global_(text: str) -> Global[Behaviour]:
+        return Global(text, Behaviour)
+
     return (
         _kind(ServerRef, ("pid",), lambda ref: (ref.pid,), reference, (Pid,)),
+        _kind(Global, ("name",), lambda name: (name.name,), global_, (str,)),
         _kind(Name, ("name", "node"), lambda name: (name.name, name.node or runtime.node_name), name, (str, str)),
     )

@@ -34,10 +34,8 @@ from regrow._pure.handshake import CHALLENGE_BYTES, Identity, Verdict
 from regrow.clock import Clock
 from regrow.greeting import greet
 from regrow.local_nodes import live_nodes
-from regrow.portable import marked_in
 from regrow.testing import MemoryNetwork
 from regrow.transport import ByteStream
-from regrow.wire import vocabulary
 
 LOGGER = logging.getLogger("regrow")
 COOKIE = "the cookie of the tests"
@@ -138,7 +136,7 @@ async def stranger(cluster: Cluster, node: Node, name: str = "odd@localhost") ->
         me = Identity(name, secrets.randbelow(2**32), secrets.token_bytes(CHALLENGE_BYTES))
         _peer, verdict = await greet(stream, COOKIE.encode(), me, node.name)
         assert verdict is Verdict.OK
-        yield Stranger(stream, name, me.creation, Codec(vocabulary(node.runtime, marked_in([]))))
+        yield Stranger(stream, name, me.creation, node.codec)
     finally:
         await stream.aclose()
 

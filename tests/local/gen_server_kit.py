@@ -14,6 +14,7 @@ from anyio.lowlevel import checkpoint
 
 from regrow import (
     GenServer,
+    Global,
     Name,
     NoProcess,
     Pid,
@@ -24,6 +25,7 @@ from regrow import (
     cast,
     child,
     current_node,
+    global_name,
     link,
     receive,
     self_pid,
@@ -220,6 +222,7 @@ class Phonebook:
 NAMES: dict[str, Any] = {
     "local_name": "counter",
     "via": Via(Phonebook(), ("counter", 1), Counter),
+    "global": Global("counter", Counter),
 }
 given_names = pytest.mark.parametrize("name", NAMES.values(), ids=list(NAMES))
 names = pytest.mark.parametrize("name", [None, *NAMES.values()], ids=["anonymous", *NAMES])
@@ -238,13 +241,15 @@ def holder_of(name: Any) -> Pid | None:
 # -- watching
 
 
-def addresses(ref: ServerRef[Any], name: str) -> list[Any]:
+async def addresses(ref: ServerRef[Any], name: str) -> list[Any]:
     """All the ways to name one local process, which is registered under this name on its node."""
+    await global_name.register(name, ref)
     node = current_node().name
     phonebook = Phonebook()
     phonebook.register(name, ref.pid)
     via = Via(phonebook, name, ref.cls)
-    return [ref, ref.pid, name, Name(name, ref.cls), Name(name, ref.cls).at(node), (name, node), via]
+    typed = Name(name, ref.cls)
+    return [ref, ref.pid, name, typed, typed.at(node), (name, node), via, Global(name, ref.cls)]
 
 
 def gates(ref: ServerRef[Any]) -> Gate:

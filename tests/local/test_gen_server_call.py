@@ -61,10 +61,10 @@ async def test_a_server_is_called_by_every_kind_of_address(style: Any) -> None:
     """A reference, a pid, a name, a typed name, a name with its node."""
     async with Node():
         ref = await start_link(child(style(Counter), 0).named("counter"))
-        for expected, address in enumerate(addresses(ref, "counter"), 1):
+        for expected, address in enumerate(await addresses(ref, "counter"), 1):
             assert await Counter.add(address, 1) == expected
             assert await gen_call(address, "hello") == ("hello", expected)
-        for address in addresses(ref, "counter"):
+        for address in await addresses(ref, "counter"):
             await Counter.add(address, 1)
             Counter.reset(address)
             assert await gen_call(ref, "hello") == ("hello", 0)
@@ -246,7 +246,7 @@ async def test_a_call_to_nobody_fails_at_once(timeout: float | None) -> None:
     """A dead pid and a free name, also with all the time in the world."""
     async with Node(clock=ManualClock()) as node:
         ref = await start(child(Counter).named("counter"))
-        everything = addresses(ref, "counter")
+        everything = await addresses(ref, "counter")
         await stop(ref)
         for address in everything:
             for ask in (Counter.add.with_timeout(timeout)(address, 1), gen_call(address, "hello", timeout)):
@@ -279,7 +279,7 @@ async def test_a_cast_neither_waits_nor_fails(style: Any) -> None:
     """To a dead pid, a free name, an unreachable node, a busy server, and to the sender itself."""
     async with Node("here@localhost"):
         ref = await start(child(style(Counter)).named("counter"))
-        everything = addresses(ref, "counter")
+        everything = await addresses(ref, "counter")
         await stop(ref)
         far = Pid("there@localhost", 1, 0, 1)
         for address in [*everything, ("x", "there@localhost"), Name("x", Counter).at("there@localhost"), far]:

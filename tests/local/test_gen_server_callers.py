@@ -57,7 +57,7 @@ async def test_a_process_that_calls_or_stops_itself_is_told_so(style: Any) -> No
         async def try_all(self) -> list[str]:
             ref = ServerRef(self_pid(), Selfish)
             found: list[str] = []
-            for address in addresses(ref, "selfish"):
+            for address in await addresses(ref, "selfish"):
                 for ask in (Selfish.try_all(address), gen_call(address, "hello"), stop(address)):
                     with pytest.raises(CallingSelf) as caught:
                         await ask
@@ -66,7 +66,7 @@ async def test_a_process_that_calls_or_stops_itself_is_told_so(style: Any) -> No
 
     async with Node(clock=ManualClock()):
         ref = await start_link(child(style(Selfish)).named("selfish"))
-        assert await Selfish.try_all(ref) == ["calling_self"] * 3 * len(addresses(ref, "selfish"))
+        assert await Selfish.try_all(ref) == ["calling_self"] * 3 * len(await addresses(ref, "selfish"))
         with pytest.raises(CallingSelf):
             await gen_call(self_pid(), "hello")
 

@@ -85,8 +85,8 @@ async def test_stop_takes_every_kind_of_address() -> None:
     """A reference, a pid, a name, a typed name, a name with its node."""
     async with Node():
         ref = await start(child(Counter).named("counter"))
-        for kind in range(len(addresses(ref, "counter"))):
-            await stop(addresses(ref, "counter")[kind])
+        for kind in range(len(await addresses(ref, "counter"))):
+            await stop((await addresses(ref, "counter"))[kind])
             assert whereis("counter") is None
             ref = await start(child(Counter).named("counter"))
 

@@ -165,7 +165,7 @@ async def test_no_name_is_anonymous() -> None:
         assert registered() == []
 
 
-@row("REG-011", translated="`whereis` takes names; the other forms are resolved where they are used")
+@row("REG-011")
 async def test_every_form_of_address_reaches_the_same_process() -> None:
     """Pid, reference, name, typed name, name and node: whichever one has."""
     async with Node() as node:
@@ -174,6 +174,7 @@ async def test_every_form_of_address_reaches_the_same_process() -> None:
         register("clerk", pid)
         clerk = Name("clerk", Clerk)
         for dest in (pid, ServerRef(pid, Clerk), "clerk", clerk, clerk.at(node.name), ("clerk", node.name)):
+            assert whereis(dest) == pid  # type: ignore[call-overload]
             send(dest, "found you")
             assert await reported(pid) == "found you"
         assert whereis("nobody") is None
@@ -181,11 +182,13 @@ async def test_every_form_of_address_reaches_the_same_process() -> None:
             send("nobody", "hello")
 
 
-@row("REG-011", translated="`whereis` takes names; the other forms are resolved where they are used")
+@row("REG-011")
 async def test_a_name_on_another_node_stays_what_it_is() -> None:
     """Only that node could say who it is."""
     async with Node():
         register("clerk", self_pid())
+        for dest in (Name("clerk", Clerk).at("other@host"), ("clerk", "other@host")):
+            assert whereis(dest) == ("clerk", "other@host")
         ref = monitor(Name("clerk", Clerk).at("other@host"))
         assert flush() == [Down(ref, ("clerk", "other@host"), NoConnection())]
         send(("clerk", "other@host"), "not for us")

@@ -149,7 +149,7 @@ def test_a_wrong_value_is_refused_by_field_and_value(field: str, wrong: Any) -> 
 def test_a_name_is_a_non_empty_string() -> None:
     """It is what others type to reach the child."""
     for wrong in ("", 7, b"c"):
-        with pytest.raises(ValueError, match="name must be a non-empty string, a Via or None"):
+        with pytest.raises(ValueError, match="name must be a non-empty string, a Via, a Global or None"):
             ChildSpec(Counter).named(wrong)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 

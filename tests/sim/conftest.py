@@ -1,4 +1,4 @@
-"""How far the elections are explored."""
+"""How far elections and names are explored."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ DEPTHS = ("short", "full", "long")
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--election-seeds", type=int, default=40, help="random histories of each setting")
+    parser.addoption("--names-seeds", type=int, default=500, help="random histories of global names")
     parser.addoption(
         "--election-depth",
         choices=DEPTHS,

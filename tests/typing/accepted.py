@@ -14,6 +14,7 @@ from regrow import (
     Down,
     DynamicSupervisor,
     GenServer,
+    Global,
     Name,
     Normal,
     PartitionSupervisor,
@@ -38,6 +39,7 @@ from regrow import (
     child,
     gen_call,
     gen_send_request,
+    global_name,
     monitor,
     multi_call,
     read_timer,
@@ -315,7 +317,7 @@ async def processes() -> None:
     assert_type(await receive(), object)
 
 
-async def names() -> None:
+async def names(ref: ServerRef[Counter]) -> None:
     via = Via(Phonebook(), ("counter", 1), Counter)
     assert_type(await start_link(child(Counter, 5).named(via)), ServerRef[Counter])
     assert_type(await Counter.add(via, 3), int)
@@ -323,6 +325,12 @@ async def names() -> None:
     assert_type(whereis(via), Pid | None)
     assert_type(whereis(self_pid()), Pid)
     assert_type(whereis(("counter", "b@localhost")), Pid | tuple[str, str] | None)
+    everywhere = Global("counter", Counter)
+    assert_type(await start_link(child(Counter, 5).named(everywhere)), ServerRef[Counter])
+    assert_type(await Counter.add(everywhere, 3), int)
+    assert_type(await global_name.register("counter", self_pid(), resolve=global_name.notify_both), bool)
+    assert_type(await global_name.re_register("counter", ref, resolve=lambda _name, _older, younger: younger), bool)
+    assert_type(global_name.whereis("counter"), Pid | None)
 
 
 class Discreet(Counter):

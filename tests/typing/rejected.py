@@ -6,6 +6,7 @@ from regrow import (
     Deferred,
     DynamicSupervisor,
     GenServer,
+    Global,
     Name,
     PartitionSupervisor,
     ServerRef,
@@ -15,6 +16,7 @@ from regrow import (
     cancel_timer,
     cast,
     child,
+    global_name,
     make_ref,
     rpc,
     spawn,
@@ -69,54 +71,56 @@ async def wrong_calls(ref: ServerRef[Counter]) -> None:
     await Counter.add.within_deadline()(ref, "3")  # 21 wrong argument within a deadline
 
 
-async def wrong_names() -> None:
+async def wrong_names(ref: ServerRef[Counter]) -> None:
     await Counter.add(Via(Phonebook(), "x", JobCenterSup), 3)  # 22 via name of another class
     Via(object(), "x", Counter)  # 23 not a registry
+    await Counter.add(Global("x", JobCenterSup), 3)  # 24 global name of another class
+    await global_name.register("x", ref, resolve=lambda name: None)  # 25 a resolver takes two pids as well
 
 
 class NoOrder(DynamicSupervisor):
-    strategy = "one_for_all"  # 24 a dynamic supervisor knows no other strategy
+    strategy = "one_for_all"  # 26 a dynamic supervisor knows no other strategy
 
 
 async def wrong_children(jobs: ServerRef[DynamicSupervisor]) -> None:
-    await Supervisor.which_children(jobs)  # 25 another kind of supervisor
-    await DynamicSupervisor.start_child(jobs, Counter)  # 26 a class is no specification
-    await DynamicSupervisor.terminate_child(jobs, "Counter")  # 27 there are no ids
-    _r: ServerRef[Sub] = await DynamicSupervisor.start_child(jobs, child(Counter, 3))  # 28 another class
+    await Supervisor.which_children(jobs)  # 27 another kind of supervisor
+    await DynamicSupervisor.start_child(jobs, Counter)  # 28 a class is no specification
+    await DynamicSupervisor.terminate_child(jobs, "Counter")  # 29 there are no ids
+    _r: ServerRef[Sub] = await DynamicSupervisor.start_child(jobs, child(Counter, 3))  # 30 another class
 
 
 async def wrong_requests(ref: ServerRef[Counter]) -> None:
-    Counter.add.send_request(ref, "3")  # 29 wrong argument of a request
-    await Counter.add.send_request(ref, 3)  # 30 awaiting a request rather than its reply
-    _y: str = await Counter.add.send_request(ref, 3).wait()  # 31 wrong reply type of a request
+    Counter.add.send_request(ref, "3")  # 31 wrong argument of a request
+    await Counter.add.send_request(ref, 3)  # 32 awaiting a request rather than its reply
+    _y: str = await Counter.add.send_request(ref, 3).wait()  # 33 wrong reply type of a request
 
 
 def wrong_timer() -> None:
-    cancel_timer(make_ref())  # 32 a reference of something else
+    cancel_timer(make_ref())  # 34 a reference of something else
 
 
 async def wrong_partitions(sup: ServerRef[Supervisor], counters: ServerRef[PartitionSupervisor[Counter]]) -> None:
-    PartitionSupervisor.partition(sup, 1)  # 33 a supervisor without partitions
-    await Sub.add(PartitionSupervisor.partition(counters, 1), 3)  # 34 partitions of another class
-    await start_link(PartitionSupervisor, Counter)  # 35 a class is no specification
-    PartitionSupervisor.resize(counters, 3)  # 36 forgotten await
+    PartitionSupervisor.partition(sup, 1)  # 35 a supervisor without partitions
+    await Sub.add(PartitionSupervisor.partition(counters, 1), 3)  # 36 partitions of another class
+    await start_link(PartitionSupervisor, Counter)  # 37 a class is no specification
+    PartitionSupervisor.resize(counters, 3)  # 38 forgotten await
 
 
 async def wrong_many() -> None:
-    await Counter.add.multi_call(["a@localhost"], Name("x", Counter), "3")  # 37 wrong argument for many nodes
-    await Counter.add.multi_call(None, Name("x", JobCenterSup), 3)  # 38 name of another class on many nodes
-    await Counter.reset.abcast(None, Name("x", Counter))  # 39 awaiting a cast to many nodes
-    Counter.add.multi_call(None, Name("x", Counter), 3)  # 40 forgotten await of many replies
+    await Counter.add.multi_call(["a@localhost"], Name("x", Counter), "3")  # 39 wrong argument for many nodes
+    await Counter.add.multi_call(None, Name("x", JobCenterSup), 3)  # 40 name of another class on many nodes
+    await Counter.reset.abcast(None, Name("x", Counter))  # 41 awaiting a cast to many nodes
+    Counter.add.multi_call(None, Name("x", Counter), 3)  # 42 forgotten await of many replies
 
 
 async def wrong_looking(ref: ServerRef[Counter]) -> None:
-    sys.suspend(ref)  # 41 forgotten await
-    await sys.replace_state(ref, lambda state: 5)  # 42 no state
-    await sys.install(ref, "noting")  # 43 no function
-    await sys.get_state(5)  # 44 no address
+    sys.suspend(ref)  # 43 forgotten await
+    await sys.replace_state(ref, lambda state: 5)  # 44 no state
+    await sys.install(ref, "noting")  # 45 no function
+    await sys.get_state(5)  # 46 no address
 
 
 async def wrong_functions() -> None:
-    await rpc.call("b@localhost", worker, 1, "a")  # 45 wrong arguments of a function
-    await rpc.cast("b@localhost", worker, "a", 1)  # 46 awaiting a cast to a node
-    _n: int = await rpc.call("b@localhost", plain, "a", 1)  # 47 wrong result of a function
+    await rpc.call("b@localhost", worker, 1, "a")  # 47 wrong arguments of a function
+    await rpc.cast("b@localhost", worker, "a", 1)  # 48 awaiting a cast to a node
+    _n: int = await rpc.call("b@localhost", plain, "a", 1)  # 49 wrong result of a function

@@ -144,7 +144,7 @@ class _Rule:
 _SPEC_RULES = (
     _Rule("cls", callable, "a class or another callable"),
     _Rule("id", _is_text, "a non-empty string"),
-    _Rule("name", lambda v: v is None or _is_name(v), "a non-empty string, a Via or None"),
+    _Rule("name", lambda v: v is None or _is_name(v), "a non-empty string, a Via, a Global or None"),
     _Rule("restart", lambda v: isinstance(v, Restart), "permanent, transient or temporary"),
     _Rule("shutdown", _is_shutdown, "seconds of at least 0, infinity or brutal_kill"),
     _Rule("type", lambda v: isinstance(v, ChildType), "worker or supervisor"),
