@@ -27,7 +27,7 @@ FLOORS = [
     "reports timers relations",
     "process_timers",
     "runtime",
-    "refs children",
+    "refs children stopping",
     "naming",
     "process gen timer",
     "sent_requests",

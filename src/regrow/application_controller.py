@@ -25,7 +25,6 @@ from .application_master import (
     NormalStart,
     StartType,
     StopOrder,
-    time_limit,
 )
 from .environments import Environments
 from .errors import ApplicationError
@@ -33,7 +32,7 @@ from .manifests import Manifests
 from .messages import Failure, Promise, result_of
 from .reasons import Custom, Killed, Normal, Reason
 from .runtime import REFUSAL_S, Process, Runtime
-from .stacks import places_of
+from .stopping import kill_late, time_limit
 
 
 class Phase(enum.Enum):
@@ -395,12 +394,9 @@ class ApplicationController:
                 await self.gone_from_here(newest)
         late = list(reversed(self.running.values()))
         for application in late:
-            left = [one for one in self._runtime.processes.values() if one.application == application.name]
-            self._runtime.reports.warning(
-                f"application {application.name} is killed: it has not stopped within the {timeout_s:g} s that its "
-                f"node has for stopping{places_of(left)}"
-            )
-        await self._kill(late)
+            if application.master is not None:
+                kill_late({application.master: f"application {application.name}"}, self._runtime.node_name, timeout_s)
+            await self._kill([application])
 
     async def _kill(self, applications: list[LoadedApplication]) -> None:
         for application in applications:

@@ -7,12 +7,11 @@ end or for the order to stop, and takes it down: `prep_stop`, the tree in revers
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import attrs
-from anyio import CancelScope, current_time, get_cancelled_exc_class
+from anyio import get_cancelled_exc_class
 
 from ._pure.manifest import Manifest
 from .children import reason_of
@@ -22,9 +21,8 @@ from .messages import Call, Exit, Failure
 from .reasons import Crash, Killed, Reason, Shutdown, interrupt_in, unwrapped
 from .refs import ServerRef
 from .runtime import Process
+from .stopping import stop_in_order, tell_to_stop, time_limit
 from .supervisor import Supervisor
-from .system_words import SystemRequest, Terminate
-from .timers import Timers
 
 HANDOFF_S = 5.0  # what an instance gets to hand over before it is stopped for a takeover
 STOP_CALLBACK_S = 5.0  # what `stop` gets after the application was killed
@@ -203,7 +201,7 @@ class MasterRunner:
         """prep_stop, the tree in reverse, stop; the strays go with the master's group."""
         assert self._application is not None and self._root is not None, "it runs"
         await self._callback("prep_stop", self._application.prep_stop)
-        self._tell_to_stop(self._root)
+        tell_to_stop(self._root, self._process.pid)
         await self._root.wait_ended()
         await self._call_stop()
 
@@ -218,14 +216,7 @@ class MasterRunner:
         for pid in reversed(list(me.links)):
             child = me.runtime.processes.get(pid)
             if child is not None and child.runner is not None and child.parent == me.pid:
-                self._tell_to_stop(child)
-                await child.wait_ended(None if isinstance(child.shutdown, str) else child.shutdown)
-
-    def _tell_to_stop(self, process: Process) -> None:
-        if process.parent == self._process.pid:
-            process.exit_signal(self._process.pid, Shutdown(), linked=False)
-        else:  # started without a link, or by a helper: it obeys no signal of this process
-            process.mailbox.post_system(SystemRequest(None, process.runtime.backend.promise(), Terminate(Shutdown())))
+                await stop_in_order(child, me.pid, f"application {self.manifest.name}")
 
     async def _callback(self, name: str, callback: Callable[[], Any], seconds: float | None = None) -> Any:
         """What the callback returns, in that time; if it fails, a warning and `None`, for the end must go on."""
@@ -248,24 +239,6 @@ class MasterRunner:
         self._process.runtime.reports.warning(
             f"{callback} of application {self.manifest.name} failed: {Crash(error)}", pid=self._process.pid
         )
-
-
-@contextmanager
-def time_limit(timers: Timers, seconds: float | None) -> Generator[CancelScope]:
-    """Cancel what is inside after so many seconds of the node's clock; `None` for never.
-
-    In real time too: a clock that a test turns, and does not turn any more, must not hold up an end.
-    """
-    with CancelScope() as scope:
-        if seconds is None:
-            yield scope
-            return
-        scope.deadline = current_time() + seconds
-        timer = timers.after(seconds, scope.cancel)
-        try:
-            yield scope
-        finally:
-            timer.cancel()
 
 
 def _start_reason(error: BaseException) -> Reason:

@@ -11,6 +11,7 @@ from .handlers import Answer, Handling, finish, give_answer, run_call, run_cast
 from .messages import Call, Cast, Continue, Exit, From, Timeout
 from .reasons import Reason, unwrapped
 from .runtime import Process, this_process
+from .stopping import kill_late
 from .system import answering, handle_system, heard, obey_parent
 from .system_words import SystemRequest
 
@@ -45,7 +46,7 @@ class GenServer(Handling):
     async def handle_info(self, message: object) -> None:
         """Handle everything else: what was sent with `send`, and `Down`, `Exit`, `NodeDown`, `Timeout`."""
         me = this_process("handle_info")
-        me.runtime.reports.warning(f"{me!r} has no handle_info for {short(message, 500)}", pid=me.pid)
+        me.runtime.reports.warning(lambda: f"{me!r} has no handle_info for {short(message, 500)}", pid=me.pid)
 
     async def handle_continue(self, token: object) -> None:
         """Go on after `continue_with(token)`, before any other message."""
@@ -114,7 +115,7 @@ class ServerRunner:
         except BaseException as error:  # the border where what a callback raised becomes the server's exit reason
             if process.exiting is not None:
                 raise
-            reason = exit_reason(error)
+            reason = process.failing = exit_reason(error)
             stop, request = unwrapped(error), process.last_message
             if isinstance(stop, Stop) and isinstance(request, Call):
                 answering(process)(request, stop.reply)
@@ -204,10 +205,22 @@ class ServerRunner:
 
 async def _terminate(process: Process, server: GenServer, reason: Reason) -> Reason:
     """Run `terminate`; the reason to end with, which is terminate's own error if it fails."""
+    seconds, timer = process.shutdown, None
+    if not isinstance(seconds, str):
+        timer = process.runtime.timers.after(seconds, lambda: _end_late(process, seconds, reason))
     try:
         await finish(server.terminate(reason))
     except BaseException as error:  # the border where a failing terminate becomes the server's exit reason
         if process.exiting is not None:
             raise
         return exit_reason(error)
+    finally:
+        if timer is not None:
+            timer.cancel()
     return reason
+
+
+def _end_late(process: Process, seconds: float, reason: Reason) -> None:
+    """Its `terminate` takes too long: without this, a server that crashes and hangs would never be restarted."""
+    if process.exiting is None:
+        kill_late({process: process.name or process.label}, None, seconds, reason)

@@ -23,7 +23,6 @@ from ._pure.codec import Codec
 from ._pure.config import RPC_WORDS, ConfigError, NodeConfig, RpcWord, is_node_name
 from ._pure.ids import UNNAMED_NODE
 from .application_controller import ApplicationController
-from .application_master import time_limit
 from .behaviour import child, start_process
 from .clock import Clock, MonotonicClock
 from .cookie import read_cookie
@@ -36,11 +35,10 @@ from .local_nodes import Claim, claim
 from .manifests import Manifests, read_config
 from .net_kernel import NetKernel
 from .portable import Marked, marked_in
-from .reasons import Crash, Killed, Normal, Reason, Shutdown
+from .reasons import Crash, Killed, Normal, Reason
 from .rpc_server import RpcSupervisor
 from .runtime import WORD, Here, Outsider, Process, Runtime, current, here, insist
-from .stacks import places_of, stack_of
-from .system_words import SystemRequest, Terminate
+from .stopping import kill_late, stop_in_order, time_limit
 from .transport import Carrier, TcpCarrier
 from .wire import vocabulary
 
@@ -373,36 +371,17 @@ class _Running:
                 await process.wait_ended()
 
     async def _stop_servers(self, timeout_s: float) -> None:
-        """Stop supervisors and servers one after the other, the newest first; name those that are not done in time."""
+        """Stop supervisors and servers one after the other, the newest first; kill those that are not done in time."""
+        node = self.runtime.node_name
         with time_limit(self.runtime.timers, timeout_s) as limit:
-            for process in reversed(self._others()):
-                if process.runner is not None and process.at_home:
-                    await self._stop_in_order(process)
-        late = [process for process in self._others() if process.runner is not None]
-        if late and limit.cancelled_caught:
-            self.runtime.reports.warning(
-                f"{len(late)} processes are killed: they have not stopped within the {self._shutdown_timeout_s:g} s "
-                f"that {self.runtime.node_name} has for stopping{places_of(late)}"
-            )
+            for process in reversed(self._servers()):
+                await stop_in_order(process, process.parent, node)
+        if limit.cancelled_caught:
+            late = {process: process.name or process.label for process in self._servers()}
+            kill_late(late, node, self._shutdown_timeout_s)
 
-    async def _stop_in_order(self, process: Process) -> None:
-        """Tell it to stop, and kill it if it has not within its shutdown time."""
-        if process.shutdown == "brutal_kill":
-            process.die(Killed())
-        elif process.parent is not None:
-            process.exit_signal(process.parent, Shutdown(), linked=False)
-        else:
-            process.mailbox.post_system(SystemRequest(None, self.runtime.backend.promise(), Terminate(Shutdown())))
-        seconds = None if isinstance(process.shutdown, str) else process.shutdown
-        with time_limit(self.runtime.timers, seconds):
-            await process.wait_ended()
-        if process.ended is None:
-            self.runtime.reports.warning(
-                f"{process!r} is killed: it has not stopped within {seconds} s; it is at\n{stack_of(process)}",
-                pid=process.pid,
-            )
-            process.die(Killed())
-            await process.wait_ended()
+    def _servers(self) -> list[Process]:
+        return [process for process in self._others() if process.runner is not None and process.at_home]
 
     def _others(self) -> list[Process]:
         return [process for process in self.runtime.processes.values() if process is not self.body]

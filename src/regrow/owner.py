@@ -19,14 +19,14 @@ from ._pure.intensity import RestartIntensity
 from ._pure.restart import stop_deadlines
 from .behaviour import class_of, start_process
 from .children import Child, ChildCounts, ChildInfo, Retry
-from .errors import ChildError, Ignore, Ignored, StartError, StartFailed, Stop, UnknownRequest, exit_reason
+from .errors import ChildError, Ignore, Ignored, StartError, StartFailed, Stop, UnknownRequest, exit_reason, short
 from .handlers import Answer, Handling, call, run_call
 from .messages import Call, Exit, Failure
 from .reasons import Crash, Kill, Killed, Reason, Shutdown, unwrapped
 from .refs import ServerRef
-from .reports import RestartReport
+from .reports import GaveUpReport, ProgressReport, RestartReport
 from .runtime import Process, this_process
-from .stacks import stacks_of
+from .stopping import kill_late
 from .system import obey_parent, serve
 
 REFUSALS = (ChildError, StartError)  # a request that meets one of these is answered with it
@@ -94,6 +94,11 @@ class OwnerRunner(ABC):
         self._process: Process
         self.flags: Flags
         self.intensity: RestartIntensity
+
+    @property
+    def _title(self) -> str:
+        """What it is called in reports."""
+        return self._process.name or str(self._process.pid)
 
     # -- what differs
 
@@ -179,9 +184,8 @@ class OwnerRunner(ABC):
             case Call():
                 answer(message, Failure(UnknownRequest(self._process.label, message)))
             case _:
-                self._process.runtime.reports.warning(
-                    f"{self._process!r} ignores {message!r:.500}", pid=self._process.pid
-                )
+                me = self._process
+                me.runtime.reports.warning(lambda: f"{me!r} ignores {short(message, 500)}", pid=me.pid)
 
     async def _perhaps_child_ended(self, pid: Pid) -> None:
         """An exit signal of somebody who is not the parent: of interest if it is a child that has really ended."""
@@ -213,7 +217,9 @@ class OwnerRunner(ABC):
             raise
         child.pid = ref.pid
         child.release_arguments()
-        me.runtime.reports.progress(f"{me!r} started {child.spec.id} as {ref.pid}", pid=ref.pid)
+        reports = me.runtime.reports
+        if reports.wants(ProgressReport):
+            reports.add(ProgressReport(reports.node, self._title, child.spec.id, ref.pid))
         return ref
 
     def _spawned(self, child: Child, process: Process) -> None:
@@ -255,16 +261,10 @@ class OwnerRunner(ABC):
 
     def _kill_late(self, seconds: float, group: Sequence[tuple[Child, Process]]) -> None:
         """The time is up for those of the group that are still there."""
-        me = self._process
-        late = [(child, process) for child, process in group if process.ended is None]
-        stacks = stacks_of([process for child, process in late if child.spec.shutdown != "brutal_kill"])
-        for child, process in late:
-            if process in stacks:
-                me.runtime.reports.warning(
-                    f"{me!r} kills {child.spec.id} {process.pid}, which has not stopped within {seconds} s; it is at\n"
-                    f"{stacks[process]}",
-                    pid=process.pid,
-                )
+        late = {process: child for child, process in group if process.ended is None}
+        patient = {process: child.spec.id for process, child in late.items() if child.spec.shutdown != "brutal_kill"}
+        kill_late(patient, self._title, seconds)
+        for process in late:
             process.die(Killed())
 
     def _checked(self, spec: object) -> ChildSpec:
@@ -277,23 +277,26 @@ class OwnerRunner(ABC):
 
     # -- what a restart costs
 
-    def _spend(self, child: Child, pid: Pid | None, reason: Reason, restarted_with: tuple[str, ...] = ()) -> None:
+    def _spend(
+        self,
+        child: Child,
+        pid: Pid | None,
+        reason: Reason,
+        stopped: tuple[str, ...] = (),
+        restarted_with: tuple[str, ...] = (),
+    ) -> None:
         """Count one more restart, and report it. Raises `Stop` if that was once too often."""
-        runtime, me = self._process.runtime, self._process
+        runtime, flags, child_id = self._process.runtime, self.flags, child.spec.id
+        node, title = runtime.node_name, self._title
         now = runtime.clock.now()
         self.intensity = self.intensity.add(now)
         if self.intensity.exceeded:
-            runtime.reports.warning(
-                f"{me!r} gives up: {child.spec.id} ended ({reason}), and more than "
-                f"{self.flags.intensity} restarts within {self.flags.period_s:g} s are too many",
-                pid=me.pid,
-            )
+            runtime.reports.add(GaveUpReport(node, title, child_id, reason, flags.intensity, flags.period_s))
             raise Stop(Shutdown())
-        name = me.name or str(me.pid)
-        runtime.reports.restart(
+        runtime.reports.add(
             RestartReport(
-                runtime.node_name, name, child.spec.id, pid, reason,
-                self.flags.strategy.value, restarted_with, self.intensity.left(now), self.flags.period_s,
+                node, title, child_id, pid, reason,
+                flags.strategy.value, stopped, restarted_with, self.intensity.left(now), flags.period_s,
             )
         )  # fmt: skip
 

@@ -1,29 +1,67 @@
-"""What a node tells its operators: one structured report for each crash, kept for a while and logged."""
+"""What a node tells its operators, as data: the newest are kept, and all are logged, each field as an `extra`.
+
+Nothing is put into words before somebody wants to read them: a handler of the logger, or who prints the report.
+"""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, TypeAlias, cast
 
 import attrs
 
 from ._pure.ids import Pid
 from .reasons import Crash, Custom, Reason, RemoteError, as_data
+from .stacks import Place
 from .status import printed
 from .system_words import HIDDEN, Status
 
 LOGGER = logging.getLogger("regrow")
-REPORTS_KEPT = 100  # the newest; older ones are in the log
+REPORTS_KEPT = 100  # the newest of each kind; older ones are in the log
+KIND = "report"  # the extra that says which kind of report a record is
+
+Text: TypeAlias = str | Callable[[], str]
+
+
+class Report:
+    """What every report is."""
+
+    __slots__ = ()
+
+    kind: ClassVar[str]
+    level: ClassVar[int] = logging.WARNING
+
+    def fields(self) -> dict[str, object]:
+        """Its fields in plain terms, under the names by which they are logged."""
+        values = {field.name: _plain(getattr(self, field.name)) for field in attrs.fields(cast(Any, type(self)))}
+        # A log record has a `name` of its own.
+        return {"process_name" if name == "name" else name: value for name, value in values.items()}
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Pid() | Reason():
+            return str(value)
+        case Place():
+            return {field: _plain(each) for field, each in attrs.asdict(value, recurse=False).items()}
+        case tuple():
+            return [_plain(each) for each in cast("tuple[object, ...]", value)]
+        case _:
+            return value
 
 
 @attrs.frozen
-class CrashReport:
+class CrashReport(Report):
     """One process ended in a way nobody had planned: what it was, why, and what it was doing.
 
     What it held is there in print, so that nothing of it lives on in here.
     """
+
+    kind = "crash"
+    level = logging.ERROR
 
     node: str
     pid: Pid
@@ -63,8 +101,10 @@ class CrashReport:
 
 
 @attrs.frozen
-class RestartReport:
-    """One restart: which child, why, what was restarted with it, and what is left of the budget."""
+class RestartReport(Report):
+    """One restart: which child, why, who was stopped and started with it, and what is left of the budget."""
+
+    kind = "restart"
 
     node: str
     supervisor: str
@@ -73,7 +113,10 @@ class RestartReport:
     """The process that ended; `None` if this is another try after a failed restart."""
     reason: Reason = attrs.field(converter=as_data)
     strategy: str
+    stopped: tuple[str, ...]
+    """Who else had to stop, first those that do so first."""
     restarted_with: tuple[str, ...]
+    """Who else is started again, in that order."""
     budget_left: int
     period_s: float
     at: float = attrs.field(factory=time.time)
@@ -84,30 +127,140 @@ class RestartReport:
         return f"{self.supervisor} restarts {self.child}{others} ({self.strategy}): {self.reason}; budget left: {left}"
 
 
+@attrs.frozen
+class GaveUpReport(Report):
+    """A supervisor had to restart a child once more than it may, and ends instead."""
+
+    kind = "gave_up"
+
+    node: str
+    supervisor: str
+    child: str
+    reason: Reason = attrs.field(converter=as_data)
+    """Why that child ended, or could not be restarted."""
+    intensity: int
+    period_s: float
+    at: float = attrs.field(factory=time.time)
+
+    def __str__(self) -> str:
+        too_many = f"more than {self.intensity} restarts within {self.period_s:g} s are too many"
+        return f"{self.supervisor} gives up: {self.child} ended ({self.reason}), and {too_many}"
+
+
+@attrs.frozen
+class ShutdownReport(Report):
+    """One process did not stop in its time, and had to be killed: who, in how much time, and where it is stuck."""
+
+    kind = "shutdown"
+
+    node: str
+    stopped_by: str | None
+    """Who had told it to stop; `None` if it was ending by itself, and its `terminate` took too long."""
+    child: str
+    """Its id in its supervisor; else its name or what it runs."""
+    pid: Pid
+    reason: Reason = attrs.field(converter=as_data)
+    """What it ends with."""
+    timeout_s: float
+    places: tuple[Place, ...]
+    """Where it is; if it waits for another to end, where that one is, and so on."""
+    at: float = attrs.field(factory=time.time)
+
+    @property
+    def stuck(self) -> Place:
+        """The one that the others wait for."""
+        return self.places[-1]
+
+    def __str__(self) -> str:
+        who, time_s = f"{self.child} {self.pid}", f"{self.timeout_s:g} s"
+        if self.stopped_by is None:
+            return f"{who} is killed, as its terminate has not ended within {time_s}; {_told(self.places)}"
+        return f"{self.stopped_by} kills {who}, which has not stopped within {time_s}; {_told(self.places)}"
+
+
+@attrs.frozen
+class RefusalReport(Report):
+    """One process was told to end at once and has not: code that does not await, or shields itself."""
+
+    kind = "refusal"
+
+    node: str
+    pid: Pid
+    name: str | None
+    label: str
+    reason: Reason = attrs.field(converter=as_data)
+    """What it is to end with."""
+    waited_s: float
+    stack: str
+    at: float = attrs.field(factory=time.time)
+
+    def __str__(self) -> str:
+        who = f"{self.name or self.label} {self.pid}"
+        told = f"has not ended {self.waited_s:g} s after it was told to ({self.reason})"
+        return f"{who} {told}; it is at\n{self.stack}"
+
+
+@attrs.frozen
+class ProgressReport(Report):
+    """A supervisor has started a child."""
+
+    kind = "progress"
+    level = logging.INFO
+
+    node: str
+    supervisor: str
+    child: str
+    pid: Pid
+
+    def __str__(self) -> str:
+        return f"{self.supervisor} started {self.child} as {self.pid}"
+
+
+def _told(places: tuple[Place, ...]) -> str:
+    """In words: it is there, or it waits for another, which is there."""
+    others = [f"waits for {place.name} {place.pid}, which " for place in places[1:]]
+    return f"it {''.join(others)}is at\n{places[-1].stack}"
+
+
 class Reports:
     """The newest reports of one node, and the logger they go to."""
 
     def __init__(self, node: str) -> None:
-        self._node = node
+        self.node = node
         self.crashes: deque[CrashReport] = deque(maxlen=REPORTS_KEPT)
         self.restarts: deque[RestartReport] = deque(maxlen=REPORTS_KEPT)
+        self.shutdowns: deque[ShutdownReport] = deque(maxlen=REPORTS_KEPT)
 
-    def crash(self, report: CrashReport, error: BaseException | None = None) -> None:
-        """Keep the report and log it, with its fields as `extra` and the exception as the record's own."""
-        self.crashes.append(report)
-        fields = {"node": report.node, "pid": str(report.pid), "process_name": report.name}
-        LOGGER.error("%s", report, exc_info=error, extra={**fields, "reason": str(report.reason)})
+    def wants(self, kind: type[Report]) -> bool:
+        """Whether anybody will see such a report, so that one need not be made in vain."""
+        return LOGGER.isEnabledFor(kind.level)
 
-    def restart(self, report: RestartReport) -> None:
-        """Keep the report and log it, with its fields as `extra`."""
-        self.restarts.append(report)
-        fields = {"node": report.node, "supervisor": report.supervisor, "child": report.child}
-        LOGGER.warning("%s", report, extra={**fields, "reason": str(report.reason), "budget_left": report.budget_left})
+    def add(self, report: Report, error: BaseException | None = None) -> None:
+        """Keep the report, and log it with its fields; a crash with its exception as that of the record."""
+        match report:
+            case CrashReport():
+                self.crashes.append(report)
+            case RestartReport():
+                self.restarts.append(report)
+            case ShutdownReport():
+                self.shutdowns.append(report)
+            case _:
+                pass  # the log is enough
+        if self.wants(type(report)):
+            extra = {KIND: report.kind, **report.fields()}
+            LOGGER.log(report.level, "%s", report, exc_info=error, extra=extra)
 
-    def warning(self, text: str, *, pid: Pid | None = None) -> None:
-        """Log what an operator should know and nobody crashed of."""
-        LOGGER.warning("%s", text, extra={"node": self._node, "pid": str(pid)})
+    def warning(self, text: Text, *, pid: Pid | None = None) -> None:
+        """Log what an operator should know and nobody crashed of. A text that may come often is given as a function."""
+        self._say(logging.WARNING, "warning", text, pid)
 
-    def progress(self, text: str, *, pid: Pid | None = None) -> None:
+    def progress(self, text: Text, *, pid: Pid | None = None) -> None:
         """Log that something went as it should."""
-        LOGGER.info("%s", text, extra={"node": self._node, "pid": str(pid)})
+        self._say(logging.INFO, "progress", text, pid)
+
+    def _say(self, level: int, kind: str, text: Text, pid: Pid | None) -> None:
+        if LOGGER.isEnabledFor(level):
+            said = text if isinstance(text, str) else text()
+            LOGGER.log(
+                level, "%s", said, extra={KIND: kind, "node": self.node, "pid": None if pid is None else str(pid)}
+            )

@@ -31,7 +31,7 @@ from .process_timers import ProcessTimers
 from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, interrupt_in, is_quiet
 from .registry import GlobalNames, Registry
 from .relations import Relations
-from .reports import CrashReport, Reports
+from .reports import CrashReport, RefusalReport, Reports
 from .signals import Item, Link, Monitor, NoRoute, Route, Send, SendDown, SendExit, Signal, Unlink
 from .stacks import stack_of
 from .status import attributes_of, formatted
@@ -67,6 +67,7 @@ class Process(Relations):
         "debug",
         "ended",
         "exiting",
+        "failing",
         "group",
         "held",
         "home",
@@ -110,6 +111,7 @@ class Process(Relations):
         self.runner: object = None  # what runs those callbacks
         self.shutdown: ShutdownTime = "brutal_kill"  # what it gets to stop when its node does
         self.last_message: object = None  # what it handled as it crashed
+        self.failing: Reason | None = None  # it is ending by itself with this, and its `terminate` runs
         self.suspended = False  # it handles system messages alone
         self.debug: Debug | None = None  # who watches its messages
         self.started: Promise | None = None  # its starter waits for this
@@ -163,8 +165,9 @@ class Process(Relations):
             reason = Normal()
         if isinstance(reason, Crash) and (interrupt := interrupt_in(reason.exception)) is not None:
             self.runtime.interrupted(interrupt)
-        if self.exiting is None and self._is_news(reason):
-            self._report_crash(reason)
+        own = reason if self.exiting is None else self.failing
+        if own is not None and self._is_news(own):
+            self._report_crash(own)
         return self.settle(reason)
 
     def _is_news(self, reason: Reason) -> bool:
@@ -209,7 +212,7 @@ class Process(Relations):
     def _report_crash(self, reason: Reason) -> None:
         seen = self.seen(self.last_message, reason)
         node, error = self.runtime.node_name, seen.reason.exception if isinstance(seen.reason, Crash) else None
-        self.runtime.reports.crash(CrashReport.of(node, seen, self.ancestors, tuple(self.links)), error)
+        self.runtime.reports.add(CrashReport.of(node, seen, self.ancestors, tuple(self.links)), error)
 
     def die(self, reason: Reason) -> None:
         """End it from outside: no further message is handled, its code stops at its next await."""
@@ -222,11 +225,9 @@ class Process(Relations):
             self._refusal = self.runtime.timers.after(REFUSAL_S, self._report_refusal)
 
     def _report_refusal(self) -> None:
-        self.runtime.reports.warning(
-            f"{self!r} has not ended {REFUSAL_S} s after it was told to ({self.exiting}); it is at\n"
-            f"{stack_of(self, self._task_id)}",
-            pid=self.pid,
-        )
+        assert self.exiting is not None, "it was told to end"
+        node, stack = self.runtime.node_name, stack_of(self, self._task_id)
+        self.runtime.reports.add(RefusalReport(node, self.pid, self.name, self.label, self.exiting, REFUSAL_S, stack))
 
     def end(self, reason: Reason) -> None:
         """The task is over: free what it held, then tell everybody. Nothing in here may wait."""

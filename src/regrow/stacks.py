@@ -3,57 +3,115 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
+from itertools import dropwhile
+from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
+import attrs
 
-P = TypeVar("P")
+from ._pure.ids import Pid
 
+PACKAGE = str(Path(__file__).parent)
 NO_TASK = "  (no task)"
-PLACES_SHOWN = 10  # of those that are in the way at the same time
+
+# By these methods of processes and this function the stacks of others are read.
+LIFE = "run"
+WAITS_FOR = {"wait_ended": "self", "start_process": "process"}
 
 
-def stack_of(process: object, task_id: int | None = None) -> str:
+class Located(Protocol):
+    """What is asked of a process here."""
+
+    @property
+    def pid(self) -> Pid: ...
+    @property
+    def name(self) -> str | None: ...
+    @property
+    def label(self) -> str: ...
+
+
+P = TypeVar("P", bound=Located)
+
+
+@attrs.frozen
+class Place:
+    """Where a process is: its pid, its name or else what it runs, and its stack."""
+
+    pid: Pid
+    name: str
+    stack: str
+
+
+def stack_of(process: Located, task_id: int | None = None) -> str:
     """The stack of the task that runs `process`, printed; a word instead where it can't be found.
 
     A process that lives in somebody else's task is found by the id of that task, and shown with the whole of it.
     """
     for task in anyio.get_running_tasks():
         if task.id == task_id:
-            return _printed(_frames(task.coro))
-    return stacks_of([process])[process]
+            return printed(_frames(task.coro))
+    return printed(_frames_of([process])[process])
 
 
-def stacks_of(processes: Collection[P]) -> dict[P, str]:
-    """The same of many processes, each with a task of its own: found in one look at all tasks, not one for each."""
-    stacks = dict.fromkeys(processes, NO_TASK)
+def places_of(processes: Collection[P]) -> dict[P, tuple[Place, ...]]:
+    """Where these are. One that waits for the end of another, or for its start, is followed by that one, and so on.
+
+    What counts is last: a supervisor that does not stop is stuck where its child is.
+    """
+    places: dict[P, list[Place]] = {process: [] for process in processes}
+    ends: dict[P, Located] = {process: process for process in processes}
+    while ends:
+        frames = _frames_of({*ends.values()})
+        following: dict[P, Located] = {}
+        for first, last in ends.items():
+            places[first].append(Place(last.pid, last.name or last.label, printed(frames[last])))
+            waits_for = _waits_for(frames[last])
+            if waits_for is not None and waits_for.pid not in [place.pid for place in places[first]]:
+                following[first] = waits_for
+        ends = following
+    return {process: tuple(found) for process, found in places.items()}
+
+
+def printed(frames: Iterable[FrameType]) -> str:
+    """These frames as a traceback shows them."""
+    entries = [(frame, frame.f_lineno) for frame in frames]
+    return "".join(traceback.StackSummary.extract(iter(entries)).format()).rstrip() or NO_TASK
+
+
+def own_frames(process: object, frames: list[FrameType]) -> list[FrameType]:
+    """What of the stack of a process's task is the work of what it runs: of its user's code, if there is some."""
+    last = max(i for i, frame in enumerate(frames) if _self_of(frame) is process)
+    own = frames[last + 1 :] or frames[-1:]
+    return [*dropwhile(lambda frame: frame.f_code.co_filename.startswith(PACKAGE), own)] or own
+
+
+def _frames_of(processes: Collection[P]) -> dict[P, list[FrameType]]:
+    """The frames of processes, each with a task of its own: found in one look at all tasks, not one for each."""
+    found = {process: list[FrameType]() for process in processes}
     wanted = {id(process): process for process in processes}
     for task in anyio.get_running_tasks() if wanted else ():
         frames = _frames(task.coro)
         # Others that wait for the process have frames of its methods as well; only its own task has its `run`.
-        runs = (wanted.get(id(_self_of(frame))) for frame in frames if frame.f_code.co_name == "run")
-        process = next((found for found in runs if found is not None), None)
+        runs = (wanted.get(id(_self_of(frame))) for frame in frames if frame.f_code.co_name == LIFE)
+        process = next((each for each in runs if each is not None), None)
         if process is not None:
-            last = max(i for i, frame in enumerate(frames) if _self_of(frame) is process)
-            stacks[process] = _printed(frames[last + 1 :] or frames[-1:])
-    return stacks
+            found[process] = own_frames(process, frames)
+    return found
 
 
-def places_of(processes: Sequence[object]) -> str:
-    """Where these are, for the end of a line in the log: a paragraph for each of the first ten."""
-    stacks = stacks_of(processes[:PLACES_SHOWN])
-    return "".join(f"\n{process!r} is at\n{stack}" for process, stack in stacks.items())
+def _waits_for(frames: list[FrameType]) -> Any:
+    """The process for which the innermost of these waits, if it is one that they tell of."""
+    for frame in reversed(frames):
+        if frame.f_code.co_name in WAITS_FOR:
+            return frame.f_locals.get(WAITS_FOR[frame.f_code.co_name])
+    return None
 
 
 def _self_of(frame: FrameType) -> object:
     return frame.f_locals.get("self")
-
-
-def _printed(frames: list[FrameType]) -> str:
-    entries = [(frame, frame.f_lineno) for frame in frames]
-    return "".join(traceback.StackSummary.extract(iter(entries)).format()).rstrip()
 
 
 def _frames(waiting: Any) -> list[FrameType]:

@@ -178,7 +178,7 @@ class SupervisorRunner(OwnerRunner):
     async def _restart(self, child: Child, pid: Pid | None, reason: Reason) -> None:
         todo = plan(self.flags.strategy, self._views(child), child.spec.id)
         with_it = tuple(child_id for child_id in todo.start if child_id != child.spec.id)
-        self._spend(child, pid, reason, with_it)
+        self._spend(child, pid, reason, tuple(todo.stop), with_it)
         for child_id in todo.stop:
             await self._stop([self.children[child_id]])
         for child_id in todo.drop:

@@ -13,7 +13,7 @@ from regrow import Down, Normal, Pid, Reason, Reference, Restart, Shutdown, flus
 from regrow.children import Child
 from regrow.dynamic_supervisor import DynamicSupervisorRunner
 from regrow.owner import OwnerRunner
-from regrow.reports import RestartReport
+from regrow.reports import GaveUpReport, Report, RestartReport
 from regrow.runtime import Process, Runtime
 from tests.local.supervisor_world import World
 
@@ -38,7 +38,7 @@ class Oracle:
     def _tap(self) -> None:
         """Be told of each process as it begins and ends, and of each report."""
         runtime, reports = self.runtime, self.runtime.reports
-        spawn_, forget, restart, warning = runtime.spawn, runtime.forget, reports.restart, reports.warning
+        spawn_, forget, add = runtime.spawn, runtime.forget, reports.add
 
         def tapped_spawn(*args: Any, **kwargs: Any) -> Process:
             process = spawn_(*args, **kwargs)
@@ -49,19 +49,19 @@ class Oracle:
             self._process_ends(process)
             forget(process)
 
-        def tapped_restart(report: RestartReport) -> None:
-            self._restart(report)
-            restart(report)
-
-        def tapped_warning(text: str, *, pid: Pid | None = None) -> None:
-            if "gives up" in text and pid is not None:
-                self._surrender(pid)
-            warning(text, pid=pid)
+        def tapped_add(report: Report, error: BaseException | None = None) -> None:
+            match report:
+                case RestartReport():
+                    self._restart(report)
+                case GaveUpReport():
+                    self._surrender(report)
+                case _:
+                    pass
+            add(report, error)
 
         runtime.spawn = tapped_spawn  # type: ignore[method-assign]
         runtime.forget = tapped_forget  # type: ignore[method-assign]
-        reports.restart = tapped_restart  # type: ignore[method-assign]
-        reports.warning = tapped_warning  # type: ignore[method-assign]
+        reports.add = tapped_add  # type: ignore[method-assign]
 
     # -- as it happens
 
@@ -82,9 +82,11 @@ class Oracle:
         if name is not None and process.ancestors and isinstance(process.ended, Normal | Shutdown):
             self._clean.add((process.ancestors[0], name))
 
-    def _window(self, pid: Pid) -> tuple[int, int]:
+    def _window(self, supervisor: str) -> tuple[int, int]:
         """One more restart, now: how many there are within the period, and how many may be."""
         now = self.world.clock.now()
+        pid = self.runtime.registry.whereis(supervisor)
+        assert pid is not None
         runner = self.runtime.processes[pid].runner
         assert isinstance(runner, OwnerRunner)
         stamps = self._stamps[pid]
@@ -94,17 +96,15 @@ class Oracle:
 
     def _restart(self, report: RestartReport) -> None:
         self.restarts += 1
-        pid = self.runtime.registry.whereis(report.supervisor)
-        assert pid is not None
-        recent, intensity = self._window(pid)
+        recent, intensity = self._window(report.supervisor)
         if report.budget_left != intensity - recent:
             self.wrong.append(f"{report.supervisor} says {report.budget_left}, but {recent} of {intensity} are spent")
 
-    def _surrender(self, pid: Pid) -> None:
+    def _surrender(self, report: GaveUpReport) -> None:
         self.surrenders += 1
-        recent, intensity = self._window(pid)
+        recent, intensity = self._window(report.supervisor)
         if recent != intensity + 1:
-            self.wrong.append(f"{pid} gave up at {recent} of {intensity}")
+            self.wrong.append(f"{report.supervisor} gave up at {recent} of {intensity}")
 
     # -- when all is quiet
 

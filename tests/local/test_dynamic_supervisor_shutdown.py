@@ -251,7 +251,7 @@ async def test_each_child_that_had_to_be_killed_is_named_with_what_it_was_doing(
     texts = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
     assert len(texts) == 2
     for text, id_ in zip(texts, "yx", strict=True):
-        assert f"kills {id_} {before[id_]}, which has not stopped within 2.0 s" in text
+        assert f"kills {id_} {before[id_]}, which has not stopped within 2 s" in text
         assert "holds[self.id].wait()" in text
 
 

@@ -26,6 +26,7 @@ from regrow import (
     call,
     cast,
     child,
+    gen_cast,
     inspect,
     link,
     monitor,
@@ -35,11 +36,14 @@ from regrow import (
     send,
     send_exit,
     spawn,
+    start,
     start_link,
     trap_exit,
 )
+from regrow.cli import output
 from regrow.inspect import TreeNode, as_json
-from regrow.reasons import Kill
+from regrow.reasons import Kill, Reason
+from regrow.testing import ManualClock
 from tests.harness import row
 
 from .process_kit import Broken, crash, end_of, idle, settled
@@ -326,7 +330,7 @@ async def test_crashes_are_told_newest_first_with_what_came_of_them() -> None:
         assert "fail('in the box')" in in_box.last_message
         assert in_box.state == {"value": "1"}
         assert "raise Broken(text)" in in_box.traceback
-        assert in_box.restart == inspect.RestartInfo(str(pair.pid), "first", "one_for_one", (), 2, 60.0)
+        assert in_box.restart == inspect.RestartInfo(str(pair.pid), "first", "one_for_one", (), (), 2, 60.0)
 
 
 async def test_a_restart_after_a_kill_is_told_too() -> None:
@@ -339,9 +343,37 @@ async def test_a_restart_after_a_kill_is_told_too() -> None:
         await end_of(box)
         await Supervisor.count_children(pair)
         (told,) = inspect.crashes(node)
-        assert (told.pid, told.reason, told.traceback, told.last_message) == (box, "killed", "", None)
+        assert (told.kind, told.pid, told.reason) == ("restart", box, "killed")
+        assert (told.traceback, told.last_message) == ("", None)
         assert told.restart is not None
         assert (told.restart.supervisor, told.restart.child) == ("pair", "first")
+
+
+async def test_who_had_to_be_killed_is_told_with_the_place_where_it_was_stuck() -> None:
+    """What did not stop is news, although nobody crashed."""
+    clock = ManualClock()
+
+    class Stuck(Box):
+        async def terminate(self, reason: Reason) -> None:
+            await anyio.sleep_forever()
+
+    async with Node("a@h", clock=clock) as node:
+        stuck = await start(child(Stuck).named("stuck").with_(shutdown=2.0))
+        gone = monitor(stuck)
+        gen_cast(stuck, "no such cast")
+        await settled()
+        clock.advance(2.0)
+        assert (await receive(Down)).ref == gone
+        told, crash = sorted(inspect.crashes(node), key=lambda each: each.kind, reverse=True)
+        assert (told.kind, told.pid, told.name, told.reason) == ("shutdown", stuck.pid, "stuck", crash.reason)
+        assert crash.kind == "crash"
+        assert told.shutdown is not None
+        (place,) = told.shutdown.places
+        assert (told.shutdown.stopped_by, told.shutdown.child, told.shutdown.timeout) == (None, "stuck", 2.0)
+        assert "await anyio.sleep_forever()" in place.stack
+        text = output.crashes(as_json([told]))
+        assert f"stuck {stuck.pid} ended: UnknownRequest" in text
+        assert "its terminate had not ended within 2 s\n  it was at\n  File" in text
 
 
 # -- shapes

@@ -71,6 +71,7 @@ async def test_a_restart_report_says_why_with_whom_and_what_is_left() -> None:
             pid=b,
             reason=CRASH,
             strategy="rest_for_one",
+            stopped=("c",),
             restarted_with=("c",),
             budget_left=2,
             period_s=60.0,
@@ -135,7 +136,7 @@ async def test_a_child_that_did_not_stop_in_time_is_named_with_what_it_was_doing
         clock.advance(2.0)
         assert await ended(gone) == Shutdown()
         (text,) = (record.message for record in caplog.records if record.levelno >= logging.WARNING)
-        assert f"kills slow {pid}, which has not stopped within 2.0 s" in text
+        assert f"kills slow {pid}, which has not stopped within 2 s" in text
         assert "holds[self.id].wait()" in text
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -151,8 +151,19 @@ def _crash(crash: Any) -> str:
         others = f" with {', '.join(restart['restarted_with'])}" if restart["restarted_with"] else ""
         left = f"budget left {restart['budget_left']} within {restart['period']:g} s"
         lines.append(f"  {restart['supervisor']} restarted it{others} ({restart['strategy']}), {left}")
+    if crash["shutdown"] is not None:
+        lines += _shutdown(crash["shutdown"])
     lines += [f"  {line}" for line in crash["traceback"].splitlines()]
     return "\n".join(lines)
+
+
+def _shutdown(shutdown: Any) -> Iterator[str]:
+    who, late = shutdown["stopped_by"], f"within {shutdown['timeout']:g} s"
+    yield f"  its terminate had not ended {late}" if who is None else f"  {who} killed it: it had not stopped {late}"
+    places = shutdown["places"]
+    waited = "".join(f"waited for {place['name']} {place['pid']}, which " for place in places[1:])
+    yield f"  it {waited}was at"
+    yield from places[-1]["stack"].splitlines()
 
 
 # -- applications
