@@ -15,11 +15,12 @@ import attrs
 from ._pure.child_spec import ChildSpec, check_partitions, is_count
 from ._pure.partitions import partition_of
 from .behaviour import TypedChild, class_of
-from .errors import NoProcess, StartError
+from .errors import NoProcess, StartError, StartFailed
 from .gen import request
 from .handlers import call
 from .messages import NO_KWARGS
 from .owner import runner_here
+from .reasons import Crash
 from .refs import Behaviour, Server, ServerRef, item_of, runtime_for
 from .runtime import Process
 from .supervisor import Supervisor, SupervisorRunner
@@ -88,11 +89,15 @@ class PartitionSupervisor(Supervisor, Generic[S]):
     @call(timeout=None)
     async def _resize(self, partitions: int) -> None:
         runner, before = runner_here(SupervisorRunner), self._size
+        try:
+            new = [self._partition(number) for number in range(before, partitions)]
+        except Exception as error:  # noqa: BLE001 - a function of the user's: its failure is no reason for the tree to end
+            raise StartFailed(Crash(error)) from None
         self._size = min(before, partitions)  # no key leads to those that are stopped next
         await self._remove(runner, range(partitions, before))
         try:
-            for number in range(before, partitions):
-                await runner.start_child(self._partition(number))
+            for spec in new:
+                await runner.start_child(spec)
         except StartError:
             await self._remove(runner, range(before, partitions))
             raise

@@ -288,6 +288,21 @@ async def test_a_resize_that_fails_changes_nothing(fault: Exception) -> None:
         assert script.journal == ["+0", "+1", "!2", "-1"]
 
 
+async def test_arguments_that_cannot_be_made_fail_the_resize_and_harm_nobody() -> None:
+    """The function is the user's; the partitions that run have nothing to do with its mistake."""
+
+    def few(args: tuple[object, ...], number: int) -> tuple[object, ...]:
+        return (["oak", "elm"][number],)
+
+    async with Node():
+        shelves = await start_link(PartitionSupervisor, child(Shelf), partitions=2, with_arguments=few)
+        before = await pids(shelves)
+        with pytest.raises(StartFailed, match="IndexError"):
+            await PartitionSupervisor.resize(shelves, 3)
+        assert await pids(shelves) == before
+        assert await Shelf.look(PartitionSupervisor.partition(shelves, 1)) == ("elm",)
+
+
 @pytest.mark.parametrize("partitions", [-1, 1.5, True, "2", None])
 async def test_a_senseless_resize_is_refused_in_the_caller(partitions: Any) -> None:
     """Also where nobody is there to be asked."""
