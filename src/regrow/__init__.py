@@ -138,6 +138,7 @@ from .timer import send_at as send_at
 from .timer import send_interval as send_interval
 from .timer import start_timer as start_timer
 
+# `sys` is public as well and not listed: `from regrow import *` must not take Python's own away.
 __all__ = [
     "AlreadyPresent",
     "AlreadyStarted",
@@ -269,7 +270,6 @@ __all__ = [
     "start_monitor",
     "start_timer",
     "stop",
-    "sys",
     "this_request",
     "time_left",
     "trap_exit",

@@ -11,7 +11,7 @@ from .gen import exchange, exchange_far, request
 from .many_nodes import Replies, ask_nodes, node_names
 from .messages import NO_KWARGS, Call, Cast
 from .reasons import Normal, Reason, as_reason
-from .refs import Behaviour, Dest, Name, Server, deliver, item_of, runtime_for
+from .refs import Behaviour, Dest, Name, Server, ServerRef, deliver, item_of, runtime_for
 from .runtime import Process, current, here
 from .sent_requests import SentRequest, send_request
 from .system_words import Operation, SystemAsk, SystemRequest, Terminate
@@ -47,6 +47,11 @@ def gen_cast(dest: Dest, request_: object) -> None:
 def post_cast(dest: Dest, envelope: Cast) -> None:
     """Send a cast; nobody there is no error."""
     runtime = runtime_for(dest)
+    if isinstance(dest, ServerRef):  # most are sent to one of the same node: the way there without a detour
+        process = runtime.processes.get(dest.pid)
+        if process is not None:
+            process.mailbox.post(envelope)
+            return
     try:  # noqa: SIM105 - `suppress` would cost a sixth of the whole
         deliver(runtime, runtime.sender(), dest, envelope)
     except NoProcess:

@@ -166,18 +166,26 @@ class ServerRunner:
                 self.idle_s = None
                 process.last_message = message
                 answer = give_answer if process.debug is None else heard(process, message)
-                await self._handle(process, server, message, answer)
+                # By their types, which nobody subclasses, and here: most of what comes are these two, and a step in
+                # between would cost each of them.
+                if type(message) is Call and message.method is not None:
+                    if not (server.drop_expired and message.expired):
+                        await run_call(server, message, answer)
+                elif type(message) is Cast and message.method is not None:
+                    await run_cast(process, server, message)
+                else:
+                    await self._handle(process, server, message, answer)
+            elif self.idle_s is None:
+                handled = 0
+                await process.mailbox.wait()
             else:
                 handled = 0
-                await self._wait(process)
+                await self._wait(process, self.idle_s)
 
-    async def _wait(self, process: Process) -> None:
+    async def _wait(self, process: Process, idle_s: float) -> None:
         """Return when there is a message, or a `Timeout` in its place."""
         mailbox = process.mailbox
-        if self.idle_s is None:
-            await mailbox.wait()
-            return
-        timer = process.runtime.timers.after(self.idle_s, mailbox.wake)
+        timer = process.runtime.timers.after(idle_s, mailbox.wake)
         try:
             await mailbox.wait()
         finally:
@@ -187,16 +195,11 @@ class ServerRunner:
 
     async def _handle(self, process: Process, server: GenServer, message: object, answer: Answer) -> None:
         match message:
-            case Call(method=None, args=(request,)):
+            case Call(args=(request,)):
                 if not (server.drop_expired and message.expired):
                     answer(message, await finish(server.handle_call(request, message)))
-            case Call(method=str(method)):
-                if not (server.drop_expired and message.expired):
-                    await run_call(server, message, method, answer)
-            case Cast(method=None, args=(request,)):
+            case Cast(args=(request,)):
                 await finish(server.handle_cast(request))
-            case Cast(method=str(method)):
-                await run_cast(process, server, message, method)
             case Exit(pid, reason) if pid == process.parent:
                 obey_parent(process, reason)
             case _:

@@ -52,16 +52,12 @@ class Mailbox:
         if waiter is not None:
             settle(waiter)
 
-    async def wait(self) -> None:
-        """Return when something was posted after this began, or on `wake`. Look at the queue before."""
-        if self._waiter is not None:
+    def wait(self) -> Promise:
+        """To be awaited: something was posted after this, or `wake` was called. Look at the queue before."""
+        if self._waiter is not None and not self._waiter.done():
             raise RuntimeError("another task of this process is already waiting for its mailbox")
-        waiter = self._waiter = self._backend.promise()
-        try:
-            await waiter
-        finally:
-            if self._waiter is waiter:
-                self._waiter = None
+        self._waiter = self._backend.promise()
+        return self._waiter
 
     def take(self, wanted: Callable[[object], bool]) -> list[object]:
         """Remove and return every message that is wanted, in order; the rest stays in order."""

@@ -177,10 +177,10 @@ class OwnerRunner(ABC):
             case Retry(child, reason):
                 if child.retry is message:
                     await self._restart(child, None, reason)
-            case Call(method=str(method)):
+            case Call(method=str()):
                 server = self._process.server
                 assert isinstance(server, Owner), "made by _init"
-                await run_call(server, message, method, answer, REFUSALS)
+                await run_call(server, message, answer, REFUSALS)
             case Call():
                 answer(message, Failure(UnknownRequest(self._process.label, message)))
             case _:

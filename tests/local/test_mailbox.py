@@ -15,6 +15,10 @@ def a_mailbox() -> Mailbox:
     return Mailbox(running_backend())
 
 
+async def wait_for(mailbox: Mailbox) -> None:
+    await mailbox.wait()
+
+
 async def test_both_lanes_share_one_queue_in_order_of_arrival() -> None:
     """A lane says what a bound may drop, not when a message is seen."""
     mailbox = a_mailbox()
@@ -56,7 +60,7 @@ async def test_wake_lets_the_waiting_task_look_again() -> None:
     mailbox = a_mailbox()
     mailbox.wake()
     async with anyio.create_task_group() as group:
-        group.start_soon(mailbox.wait)
+        group.start_soon(wait_for, mailbox)
         await settled()
         mailbox.wake()
         mailbox.wake()
@@ -68,7 +72,7 @@ async def test_a_cancelled_wait_leaves_the_mailbox_ready_for_the_next() -> None:
     mailbox = a_mailbox()
     for post_first in (True, False):
         async with anyio.create_task_group() as group:
-            group.start_soon(mailbox.wait)
+            group.start_soon(wait_for, mailbox)
             await settled()
             if post_first:
                 mailbox.post(post_first)
@@ -77,7 +81,7 @@ async def test_a_cancelled_wait_leaves_the_mailbox_ready_for_the_next() -> None:
                 mailbox.post(post_first)
     assert list(mailbox.queue) == [True, False]
     async with anyio.create_task_group() as group:
-        group.start_soon(mailbox.wait)
+        group.start_soon(wait_for, mailbox)
         await settled()
         mailbox.post("next")
 
@@ -87,7 +91,7 @@ async def test_after_a_cancelled_wait_another_task_may_wait() -> None:
     mailbox = a_mailbox()
     for _ in range(2):
         async with anyio.create_task_group() as group:
-            group.start_soon(mailbox.wait)
+            group.start_soon(wait_for, mailbox)
             await settled()
             group.cancel_scope.cancel()
 
@@ -96,7 +100,7 @@ async def test_a_second_task_that_waits_is_refused() -> None:
     """Rather than one of them never woken."""
     mailbox = a_mailbox()
     async with anyio.create_task_group() as group:
-        group.start_soon(mailbox.wait)
+        group.start_soon(wait_for, mailbox)
         await settled()
         with pytest.raises(RuntimeError, match="already waiting"):
             await mailbox.wait()
