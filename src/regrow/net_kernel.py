@@ -25,7 +25,7 @@ from .remote import node_down, node_up, receive_signal, tell_node_monitor
 from .runtime import Process, Runtime
 from .signals import SendExit, Signal, UnlinkAck
 from .timers import Timer
-from .transport import ByteStream, Carrier
+from .transport import ByteStream, Carrier, Listener
 from .wire import Mesh, Tell, encode_signal, origin_of
 
 REDIAL_S = 0.2  # between two attempts to reach a node that is waited for
@@ -45,6 +45,7 @@ class Connecting:
     dialling: bool = False  # if not, it is the node that connects to us
     scope: CancelScope = attrs.field(factory=CancelScope)
     over: anyio.Event = attrs.field(factory=anyio.Event)  # set when it is one way or the other
+    failure: str = "the connection did not last"  # why there is none, if there is none
 
 
 class NetKernel:
@@ -63,6 +64,7 @@ class NetKernel:
         self._stopping = False
         self._scope = CancelScope(shield=True)
         self._group: TaskGroup
+        self._listener: Listener
         self._context = copy_context()  # a connection must not keep alive the process that happened to need it first
         self.services: dict[str, Callable[[str, object], None]] = {}
         """Who takes what the service of that name on another node tells it."""
@@ -103,12 +105,19 @@ class NetKernel:
 
     async def connect(self, node: str) -> bool:
         """Connect to a node; whether it is connected then. One's own node always is."""
+        return await self.failure_to_connect(node) is None
+
+    async def failure_to_connect(self, node: str) -> str | None:
+        """Connect to a node; why there is no connection, `None` if there is."""
         peer = self._peers.get(node) or self._attempt(node)
+        failure = "this node is stopping"
         if isinstance(peer, Connecting):
             promise = self._runtime.backend.promise()
             peer.waiters.append(promise)
             await promise
-        return node == self._runtime.node_name or isinstance(self._peers.get(node), Connection)
+            failure = peer.failure
+        connected = node == self._runtime.node_name or isinstance(self._peers.get(node), Connection)
+        return None if connected else failure
 
     def invite(self, node: str) -> None:
         """Begin to connect to a node, if that is not so or under way already; whatever comes of it."""
@@ -159,6 +168,7 @@ class NetKernel:
             except OSError as error:
                 ready(error)
                 return
+            self._listener = listener
             try:
                 async with create_task_group() as self._group:
                     ready(None)
@@ -168,7 +178,7 @@ class NetKernel:
                     await listener.aclose()
 
     async def stop(self) -> None:
-        """Send what is still queued, close every connection, and stop listening."""
+        """Send what is still queued, stop listening, and close every connection."""
         with anyio.move_on_after(FINISH_S):
             await self._finish()
         self.abort()
@@ -184,6 +194,8 @@ class NetKernel:
             attempt.waiters.append(promise)
             await promise
         self._stopping = True
+        # First: those who see their connections end may try again at once, and are not to be let in and sent away.
+        await self._listener.aclose()
         connections = [peer for peer in self._peers.values() if isinstance(peer, Connection)]
         for connection in connections:
             connection.finish()
@@ -216,8 +228,9 @@ class NetKernel:
             with attempt.scope, anyio.fail_after(HANDSHAKE_S):
                 welcomed = await self._introduce(node, attempt)
         except (*LOST, TimeoutError) as error:
+            attempt.failure = _why(error)
             if not isinstance(error, OSError) or isinstance(error, TimeoutError):
-                self._runtime.reports.warning(f"no connection to {node}: {_why(error)}")
+                self._runtime.reports.complaint(f"no connection to {node}: {attempt.failure}")
         finally:
             if welcomed is None and self._peers.get(node) is attempt:
                 self._not_up(node, attempt)
@@ -284,7 +297,7 @@ class NetKernel:
                     stream, self._cookie, self._identity(), lambda peer: self._verdict(peer, stream)
                 )
         except (*LOST, TimeoutError) as error:
-            self._runtime.reports.warning(f"a connection was refused: {_why(error)}")
+            self._runtime.reports.complaint(f"a connection was refused: {_why(error)}")
             return None
         finally:
             self.half_open -= 1

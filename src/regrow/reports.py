@@ -21,6 +21,7 @@ from .system_words import HIDDEN, Status
 
 LOGGER = logging.getLogger("regrow")
 REPORTS_KEPT = 100  # the newest of each kind; older ones are in the log
+REPEAT_S = 60.0  # before a complaint is made again
 KIND = "report"  # the extra that says which kind of report a record is
 
 Text: TypeAlias = str | Callable[[], str]
@@ -230,6 +231,7 @@ class Reports:
         self.crashes: deque[CrashReport] = deque(maxlen=REPORTS_KEPT)
         self.restarts: deque[RestartReport] = deque(maxlen=REPORTS_KEPT)
         self.shutdowns: deque[ShutdownReport] = deque(maxlen=REPORTS_KEPT)
+        self._complaints: dict[str, float] = {}  # and when each was made
 
     def wants(self, kind: type[Report]) -> bool:
         """Whether anybody will see such a report, so that one need not be made in vain."""
@@ -253,6 +255,14 @@ class Reports:
     def warning(self, text: Text, *, pid: Pid | None = None) -> None:
         """Log what an operator should know and nobody crashed of. A text that may come often is given as a function."""
         self._say(logging.WARNING, "warning", text, pid)
+
+    def complaint(self, text: str) -> None:
+        """Warn of what is tried again and again: of the same once in a minute, of a hundred things at most."""
+        now = time.monotonic()
+        self._complaints = {said: at for said, at in self._complaints.items() if now - at < REPEAT_S}
+        if text not in self._complaints and len(self._complaints) < REPORTS_KEPT:
+            self._complaints[text] = now
+            self.warning(text)
 
     def progress(self, text: Text, *, pid: Pid | None = None) -> None:
         """Log that something went as it should."""

@@ -34,10 +34,12 @@ class Listener(Protocol):
     """Where other nodes reach this one."""
 
     async def serve(self, accept: Accept) -> None:
-        """Hand each connection that comes to `accept`, in a task of its own, until cancelled."""
+        """Hand each connection that comes to `accept`, in a task of its own, until closed; return when all are over."""
         ...
 
-    async def aclose(self) -> None: ...
+    async def aclose(self) -> None:
+        """Let nobody in any more; a second time does nothing."""
+        ...
 
 
 class Carrier(Protocol):
@@ -80,6 +82,8 @@ class TcpListener:
             while True:
                 try:
                     stream = await self._listener.accept()
+                except anyio.ClosedResourceError:
+                    return
                 except (OSError, anyio.BrokenResourceError):
                     await anyio.sleep(ACCEPT_PAUSE_S)
                 else:
@@ -118,4 +122,8 @@ class TcpCarrier:
         address = self._discovery.lookup(name)
         if address is None:
             raise OSError(f"node {name} is not known here")
-        return await anyio.connect_tcp(*address)
+        host, port = address
+        try:
+            return await anyio.connect_tcp(host, port)
+        except OSError as error:
+            raise OSError(f"nobody can be reached at {host}:{port}") from error

@@ -200,6 +200,49 @@ async def test_a_wrong_cookie_is_refused_with_a_line_on_either_side(
     assert all("cookie" in line for line in refused + told)
 
 
+async def test_what_is_refused_again_and_again_is_told_once(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """Nodes that share an application try twice a second; a log that is full of it would hide everything else."""
+    async with cluster.node(A) as a, cluster.node(C, cookie="another"):
+        with a.current():
+            for _ in range(5):
+                assert not await connect(C)
+    assert [line.split(":")[0] for line in warnings(caplog, "")] == [
+        "a connection was refused",
+        f"no connection to {C}",
+    ]
+
+
+async def test_why_there_is_no_connection_can_be_told(cluster: Cluster) -> None:
+    """Nobody there, or somebody who is not one of us."""
+    async with cluster.node(A) as a, cluster.node(C, cookie="another"):
+        net = a.net_kernel
+        assert net is not None
+        assert await net.failure_to_connect(A) is None
+        assert "our cookies may differ" in str(await net.failure_to_connect(C))
+        assert "b@localhost" in str(await net.failure_to_connect(B))
+
+
+async def test_a_node_that_stops_lets_nobody_in_any_more(cluster: Cluster, caplog: pytest.LogCaptureFixture) -> None:
+    """Whoever sees the connection end may try again at once, and finds nobody; that is no news for a log."""
+    async with cluster.node(A) as a:
+        net = a.net_kernel
+        assert net is not None
+        lost = anyio.Event()
+
+        def try_again(node: str, came: bool) -> None:
+            if not came:
+                net.invite(node)
+                lost.set()
+
+        net.watchers.append(try_again)
+        async with cluster.node(B):
+            with a.current():
+                assert await connect(B)
+        await lost.wait()
+        assert not await net.connect(B)
+    assert not warnings(caplog, "")
+
+
 @row("DST-008")
 async def test_a_name_that_is_in_use_is_refused(cluster: Cluster) -> None:
     """On one machine the error says by which OS process; the holder is not harmed."""
@@ -229,7 +272,7 @@ async def test_those_who_knock_and_say_nothing_are_limited(cluster: Cluster, cap
         await until(lambda: net.half_open == 0)
         with a.current():
             assert await connect(B)
-    assert len(warnings(caplog, "a connection was refused: it hung up")) == HALF_OPEN_MAX
+    assert len(warnings(caplog, "a connection was refused: it hung up")) == 1, "of the same, one line"
 
 
 async def test_a_node_that_stops_sends_what_is_waiting_to_be_sent(cluster: Cluster) -> None:

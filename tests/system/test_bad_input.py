@@ -165,6 +165,29 @@ def test_a_cookie_that_others_can_read_is_refused(machine: Machine, mode: int, e
         assert outcome.stderr == f"regrow: {A} cannot start: {text}\n"
 
 
+def test_a_wrong_cookie_is_refused_on_both_sides_and_harms_nobody(machine: Machine, backend: str) -> None:
+    """Each says it once, however often it is tried; who shares the cookie is still welcome."""
+    config = machine.config('node.cookie_file = "~/another.cookie"\n')
+    loop = ("--backend", backend)
+    with (
+        machine.node(*loop, name="a") as a,
+        machine.node(*loop, name="b"),
+        machine.node(*loop, "--config", config, name="c") as c,
+    ):
+        refused = machine.regrow("ping", "c", "--node", "a")
+        text = "a@localhost cannot connect to c@localhost: it hung up on our proof: our cookies may differ"
+        assert refused == Outcome(3, "", f"regrow: {text}\n")
+        assert machine.regrow("ping", "c", "--node", "a") == refused
+        assert machine.regrow("ping", "b", "--node", "a").exit_code == 0
+        assert machine.regrow("nodes", "--node", "c") == Outcome(0, "none\n", "")
+        logs = [node.stopped_by(signal.SIGTERM).stderr for node in (a, c)]
+    told = [[line.partition("WARNING ")[2] for line in log.splitlines() if "WARNING" in line] for log in logs]
+    assert told == [
+        ["no connection to c@localhost: it hung up on our proof: our cookies may differ"],
+        ["a connection was refused: who calls itself a@localhost has another cookie than we"],
+    ]
+
+
 NO_TRIO = "import sys; sys.modules['trio'] = None; from regrow.cli import main; sys.exit(main(sys.argv[1:]))"
 
 

@@ -87,7 +87,8 @@ def test_ping_connects_or_says_that_it_cannot(machine: Machine) -> None:
     with machine.node(name=A), machine.node(name=B):
         assert read(machine, "nodes", "--node", A) == []
         refused = machine.regrow("ping", "c@localhost", "--node", A)
-        assert refused == Outcome(3, "", f"regrow: {A} cannot connect to c@localhost\n")
+        line = f"regrow: {A} cannot connect to c@localhost: node c@localhost is not known here\n"
+        assert refused == Outcome(3, "", line)
         assert machine.regrow("ping", B, "--node", A) == Outcome(0, f"{A} is connected with {B}\n", "")
         assert read(machine, "nodes", "--node", B) == [A]
         assert machine.regrow("ping", "b c", "--node", A).exit_code == 2

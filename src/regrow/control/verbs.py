@@ -170,9 +170,12 @@ async def ping(node: Node, arguments: Arguments) -> Json:
         target = full_name(argument(arguments, "target", str))
     except ValueError as error:
         raise Refused(str(error), ExitCode.USAGE) from None
-    net = node.net_kernel
-    if not (target == node.name if net is None else await net.connect(target)):
-        raise Refused(f"{node.name} cannot connect to {target}", ExitCode.NOT_FOUND)
+    failure = None
+    if target != node.name:
+        net = node.net_kernel
+        failure = "it has no name itself" if net is None else await net.failure_to_connect(target)
+    if failure is not None:
+        raise Refused(f"{node.name} cannot connect to {target}: {failure}", ExitCode.NOT_FOUND)
     return {"node": node.name, "connected": target}
 
 

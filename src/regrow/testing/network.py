@@ -112,6 +112,7 @@ class MemoryListener:
         self._name = name
         self._offered: deque[MemoryStream] = deque()
         self._news = anyio.Event()
+        self._closed = False
 
     def offer(self, stream: MemoryStream) -> None:
         self._offered.append(stream)
@@ -119,13 +120,17 @@ class MemoryListener:
 
     async def serve(self, accept: Accept) -> None:
         async with anyio.create_task_group() as group:
-            while True:
+            while not self._closed:
                 self._news = anyio.Event()
                 while self._offered:
                     group.start_soon(accept, self._offered.popleft())
                 await self._news.wait()
 
     async def aclose(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        self._news.set()
         self._network.forget(self._name)
         for stream in self._offered:
             await stream.aclose()
