@@ -18,7 +18,7 @@ INTERFACE = {
         NodeDown Timeout Stop Ignore monitor_node monitor_nodes nodes connect disconnect portable NotPortable""",
     "reasons": " ".join(REASONS),
     "servers": """GenServer Behaviour call cast Deferred NO_REPLY reply gen_call gen_cast start start_link start_monitor
-        stop ServerRef Name Via ViaRegistry Global global_name NameConflict this_request time_left
+        stop ServerRef Name Via ViaRegistry Global global_name global_lock NameConflict this_request time_left
         gen_send_request SentRequest RequestCollection multi_call abcast Replies""",
     "timers": """send_after send_at start_timer send_interval exit_after kill_after cancel_timer read_timer TimerRef
         TimerFired""",

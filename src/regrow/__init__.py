@@ -1,6 +1,7 @@
 """OTP's supervision trees for Python, on asyncio and trio."""
 
 from . import application as application
+from . import global_lock as global_lock
 from . import global_name as global_name
 from . import rpc as rpc
 from . import sys as sys
@@ -239,6 +240,7 @@ __all__ = [
     "flush",
     "gen_call",
     "gen_cast",
+    "global_lock",
     "global_name",
     "gen_send_request",
     "kill_after",

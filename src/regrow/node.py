@@ -17,7 +17,7 @@ import attrs
 from anyio import CancelScope, create_task_group, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 
-from . import dist_words, global_words, questions, rpc_words
+from . import dist_words, global_words, lock_server, questions, rpc_words
 from ._backends import running_backend
 from ._pure.codec import Codec
 from ._pure.config import RPC_WORDS, ConfigError, NodeConfig, RpcWord, is_node_name
@@ -32,6 +32,7 @@ from .environments import Environments
 from .errors import MandatoryNodesMissing, ProcessExited, exit_reason, short
 from .global_name_server import GlobalNameServer
 from .local_nodes import Claim, claim
+from .lock_server import LockServer
 from .manifests import Manifests, read_config
 from .net_kernel import NetKernel
 from .portable import Marked, marked_in
@@ -42,12 +43,8 @@ from .stopping import kill_late, stop_in_order, time_limit
 from .transport import Carrier, TcpCarrier
 from .wire import vocabulary
 
-_KINDS = (
-    *dist_words.KINDS,
-    *global_words.KINDS,
-    *questions.KINDS,
-    *rpc_words.KINDS,
-)  # what the services of nodes say to each other
+# What the services of nodes say to each other.
+_KINDS = (*dist_words.KINDS, *global_words.KINDS, *lock_server.KINDS, *questions.KINDS, *rpc_words.KINDS)
 
 
 class Node:
@@ -126,6 +123,11 @@ class Node:
         return self._entered().global_names
 
     @property
+    def locks(self) -> LockServer:
+        """The locks that it gives, and those that its processes have."""
+        return self._entered().locks
+
+    @property
     def claim(self) -> Claim | None:
         """The node's name on this machine, while it is entered; `None` for one that is not found through it."""
         return self._entered().claim
@@ -192,6 +194,7 @@ class _Running:
         self.body = self.runtime.body = self.runtime.adopt(_body_has_no_task, "node body", None)
         self.applications = ApplicationController(self.runtime, node.manifests, Environments(node.config.env))
         self.global_names = GlobalNameServer(self.runtime)
+        self.locks = LockServer(self.runtime)
         self.net_kernel: NetKernel | None = None
         self.distribution: DistributionController | None = None
         self.claim: Claim | None = None
@@ -233,6 +236,7 @@ class _Running:
             carrier = TcpCarrier(listen, Discovery(self.claim, node.config.peers, host=listen.host))
         net = NetKernel(self.runtime, carrier, self.codec, cookie, node.config.net_tick_time)
         self.global_names.join(net)
+        self.locks.join(net)
         ready = self.runtime.backend.promise()
 
         def listens(error: BaseException | None) -> None:
