@@ -23,9 +23,10 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session", autouse=True)
 def _meets_no_strangers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """On this machine there may be nodes of the same names: the developer's own, or those of another run."""
+    """On this machine there may be nodes of the same names and a cookie: the developer's own, or of another run."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REGROW_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
+        patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         yield
 
 

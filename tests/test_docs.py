@@ -20,7 +20,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 BETWEEN = 200  # characters that may stand between a program and what it prints
-PARTS = """processes gen_server timers supervisor dynamic_supervisor partition_supervisor applications nodes rpc
+PARTS = """processes gen_server timers supervisor dynamic_supervisor partition_supervisor applications nodes rpc peer
     distributed""".split()
 NAMES = "| regrow | OTP | Elixir |"
 

@@ -25,7 +25,7 @@ INTERFACE = {
     "supervisors": """Supervisor DynamicSupervisor PartitionSupervisor child ChildSpec TypedChild ChildInfo Strategy
         AutoShutdown Restart""",
     "applications": "Application NormalStart Failover Takeover StartType application",
-    "functions on other nodes": "rpc",
+    "other nodes": "rpc peer",
     "system messages": "sys",
     "errors": """CallError CallTimeout NoProcess CallingSelf ServerExited StartFailed AlreadyStarted StartTimeout
         Ignored ApplicationError""",
@@ -34,7 +34,7 @@ INTERFACE = {
 BESIDE = """ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest AlreadyPresent
     CallbackFailed ChildError ChildNotFound ChildRunning ChildRestarting ConfigError ManifestError
     CookieError MandatoryNodesMissing MaxChildren NoRequest NodeNameTaken ancestors check_portable
-    RpcRefused CalleeExited"""
+    RpcRefused CalleeExited BootFailed PeerDown"""
 
 PUBLIC = sorted(name for names in [*INTERFACE.values(), BESIDE] for name in names.split())
 

@@ -3,6 +3,7 @@
 from . import application as application
 from . import global_lock as global_lock
 from . import global_name as global_name
+from . import peer as peer
 from . import rpc as rpc
 from . import sys as sys
 from ._pure.child_spec import AutoShutdown as AutoShutdown
@@ -40,6 +41,7 @@ from .errors import NO_REPLY as NO_REPLY
 from .errors import AlreadyPresent as AlreadyPresent
 from .errors import AlreadyStarted as AlreadyStarted
 from .errors import ApplicationError as ApplicationError
+from .errors import BootFailed as BootFailed
 from .errors import CallbackFailed as CallbackFailed
 from .errors import CalleeExited as CalleeExited
 from .errors import CallError as CallError
@@ -58,6 +60,7 @@ from .errors import NoProcess as NoProcess
 from .errors import NoRequest as NoRequest
 from .errors import NotAProcess as NotAProcess
 from .errors import NotInNode as NotInNode
+from .errors import PeerDown as PeerDown
 from .errors import ProcessExited as ProcessExited
 from .errors import RpcRefused as RpcRefused
 from .errors import ServerExited as ServerExited
@@ -147,6 +150,7 @@ __all__ = [
     "ApplicationError",
     "AutoShutdown",
     "Behaviour",
+    "BootFailed",
     "CallError",
     "CallTimeout",
     "CallbackFailed",
@@ -196,6 +200,7 @@ __all__ = [
     "NotInNode",
     "NotPortable",
     "PartitionSupervisor",
+    "PeerDown",
     "Pid",
     "ProcessExited",
     "Reason",
@@ -251,6 +256,7 @@ __all__ = [
     "monitor_nodes",
     "multi_call",
     "nodes",
+    "peer",
     "portable",
     "read_timer",
     "receive",

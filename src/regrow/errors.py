@@ -6,7 +6,7 @@ import enum
 from collections.abc import Sequence
 
 from ._pure.ids import Pid
-from .reasons import Crash, Custom, NoProc, Normal, Reason, as_reason, unwrapped
+from .reasons import Crash, Custom, NoConnection, NoProc, Normal, Reason, as_reason, unwrapped
 
 
 class NoReply(enum.Enum):
@@ -112,6 +112,28 @@ class CalleeExited(CallError):
     def __init__(self, node: str, function: str, reason: Reason, by_signal: bool) -> None:
         super().__init__(f"{function} on {node} ended before it returned: {reason}", reason)
         self.by_signal = by_signal
+
+
+class BootFailed(Exception):
+    """A peer did not come up: it ended first, with `exit_code`, or was killed for taking too long.
+
+    `output` is what it wrote to standard error, unless that went elsewhere.
+    """
+
+    def __init__(self, node: str, exit_code: int, output: str) -> None:
+        super().__init__(f"{node} did not come up, it exited with {exit_code}:\n{output}".rstrip(":\n"))
+        self.node = node
+        self.exit_code = exit_code
+        self.output = output
+
+
+class PeerDown(CallError):
+    """The peer has ended, with `exit_code`; a negative one is the signal that killed it."""
+
+    def __init__(self, node: str, exit_code: int) -> None:
+        super().__init__(f"{node} is down, it exited with {exit_code}", NoConnection())
+        self.node = node
+        self.exit_code = exit_code
 
 
 class StartError(Exception):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from contextvars import Token
 from functools import cached_property
 from importlib import import_module
 from os import PathLike
-from types import ModuleType, TracebackType
+from types import FunctionType, ModuleType, TracebackType
 from typing import Self
 
 import anyio
@@ -17,7 +17,7 @@ import attrs
 from anyio import CancelScope, create_task_group, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 
-from . import dist_words, global_words, lock_server, questions, rpc_words
+from . import dist_words, global_words, lock_server, peer_words, questions, rpc_words
 from ._backends import running_backend
 from ._pure.codec import Codec
 from ._pure.config import RPC_WORDS, ConfigError, NodeConfig, RpcWord, is_node_name
@@ -44,7 +44,8 @@ from .transport import Carrier, TcpCarrier
 from .wire import vocabulary
 
 # What the services of nodes say to each other.
-_KINDS = (*dist_words.KINDS, *global_words.KINDS, *lock_server.KINDS, *questions.KINDS, *rpc_words.KINDS)
+_WORDS = (dist_words, global_words, lock_server, questions, rpc_words, peer_words)
+_KINDS = tuple(kind for words in _WORDS for kind in words.KINDS)
 
 
 class Node:
@@ -106,6 +107,11 @@ class Node:
     def codec(self) -> Codec:
         """What may leave the node, and how; also that of a node without a name, for those who ask beforehand."""
         return self._entered().codec
+
+    @property
+    def portable_functions(self) -> Mapping[str, FunctionType]:
+        """The functions that others may name, by their portable names."""
+        return self._entered().marked.functions
 
     @property
     def net_kernel(self) -> NetKernel | None:
@@ -214,7 +220,7 @@ class _Running:
         group.start_soon(self._tick, name=f"timers of {node.name}")
         try:
             if node.rpc == "portable":  # before anybody can connect, and call
-                await start_process(self.runtime, child(RpcSupervisor, self._marked.functions), None, link=False)
+                await start_process(self.runtime, child(RpcSupervisor, self.marked.functions), None, link=False)
             if node.name != UNNAMED_NODE:
                 await self._join(node)
                 await self._synchronise(node)
@@ -275,11 +281,11 @@ class _Running:
     @cached_property
     def codec(self) -> Codec:
         """Made when it is first needed, which is at once in a node that has a name."""
-        kinds = (*_KINDS, *self._marked.kinds)
-        return Codec(vocabulary(self.runtime, attrs.evolve(self._marked, kinds=kinds)))
+        kinds = (*_KINDS, *self.marked.kinds)
+        return Codec(vocabulary(self.runtime, attrs.evolve(self.marked, kinds=kinds)))
 
     @cached_property
-    def _marked(self) -> Marked:
+    def marked(self) -> Marked:
         try:
             return marked_in(self._portable_modules())
         except (TypeError, ValueError) as error:

@@ -64,7 +64,7 @@ async def call(node: str, fn: Callable[[*Ts], Any], /, *args: *Ts, timeout: floa
     `None` waits for ever. What it raises is said at the head of the module.
     """
     check_timeout(timeout)
-    return await _send(node, _run_of(fn, args), timeout).receive()
+    return await _send(node, run_of(fn, args), timeout).receive()
 
 
 @overload
@@ -76,7 +76,7 @@ def send_request(node: str, fn: Callable[[*Ts], Any], /, *args: *Ts) -> SentRequ
 
     Raises `NotPortable`; all else is raised where the result is waited for.
     """
-    return _send(node, _run_of(fn, args), None)
+    return _send(node, run_of(fn, args), None)
 
 
 def cast(node: str, fn: Callable[[*Ts], object], /, *args: *Ts) -> None:
@@ -84,7 +84,7 @@ def cast(node: str, fn: Callable[[*Ts], object], /, *args: *Ts) -> None:
 
     Raises `NotPortable`.
     """
-    gen_cast((SERVER, node), _run_of(fn, args))
+    gen_cast((SERVER, node), run_of(fn, args))
 
 
 @overload
@@ -103,7 +103,7 @@ async def multicall(
     Raises `NotPortable`, if none of them can be asked.
     """
     check_timeout(timeout)
-    run = _run_of(fn, args)
+    run = run_of(fn, args)
     requests = [_send(node, run, timeout) for node in nodes]
     try:
         return [await _result(request) for request in requests]
@@ -119,7 +119,8 @@ async def _result(request: SentRequest[R]) -> Result[R]:
         return Failed(error)
 
 
-def _run_of(fn: Callable[..., object], args: tuple[Any, ...]) -> Run:
+def run_of(fn: Callable[..., object], args: tuple[Any, ...]) -> Run:
+    """The call as it travels. Raises `NotPortable`."""
     if isinstance(fn, partial):
         return Run(portable_name(fn.func), (*fn.args, *args), fn.keywords)
     return Run(portable_name(fn), args, {})
@@ -127,10 +128,11 @@ def _run_of(fn: Callable[..., object], args: tuple[Any, ...]) -> Run:
 
 def _send(node: str, run: Run, timeout_s: float | None) -> SentRequest[Any]:
     request = _send_request((SERVER, node), None, (run,), NO_KWARGS, timeout_s)
-    return request.read_with(lambda answer: _value(node, run.function, answer))
+    return request.read_with(lambda answer: value_of(node, run.function, answer))
 
 
-def _value(node: str, function: str, answer: Any) -> Any:
+def value_of(node: str, function: str, answer: Any) -> Any:
+    """What the function returned; raises what stands in its place."""
     match answer:
         case Returned():
             return answer.value  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

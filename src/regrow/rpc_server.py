@@ -62,10 +62,11 @@ class RpcServer(GenServer):
 
 
 async def _answer(caller: From, function: FunctionType, run: Run) -> None:
-    reply(caller, await _outcome(function, run))
+    reply(caller, await outcome_of(function, run))
 
 
-async def _outcome(function: FunctionType, run: Run) -> Outcome:
+async def outcome_of(function: FunctionType, run: Run) -> Outcome:
+    """What comes of the function, run here; what ends its process otherwise is for others to see."""
     try:
         return Returned(await _run(function, run))
     except Exception as error:  # noqa: BLE001 - it is the caller's news, whatever it is

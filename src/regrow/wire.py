@@ -14,7 +14,7 @@ import attrs
 
 from ._pure.codec import Codec, Kind, NotPortable, Sealed, SealsItself, Unreadable, Vocabulary
 from ._pure.config import is_node_name
-from ._pure.ids import Pid, Reference
+from ._pure.ids import UNNAMED_NODE, Pid, Reference
 from .clashes import RESOLVERS
 from .errors import CallbackFailed, NoProcess, ServerExited
 from .messages import Cast, Down, Exit, Failure, NameConflict, NodeDown, NodeUp, Request, Timeout, TimerFired
@@ -78,8 +78,8 @@ TEXT_MAX = 10_000  # characters of a reason or an exception that can't travel as
 WORD = 2**32  # what the numbers of pids and references are below
 
 
-def vocabulary(runtime: Runtime, marked: Marked) -> Vocabulary:
-    """What may cross between this node and others."""
+def vocabulary(runtime: Runtime | None, marked: Marked) -> Vocabulary:
+    """What may cross between this node, or a program that is none, and others."""
     functions: dict[str, Callable[..., object]] = {**RESOLVERS, **marked.functions}
     return Vocabulary.of((*_WORDS, *_addresses(runtime), *marked.kinds), functions, _as_data)
 
@@ -401,8 +401,9 @@ _WORDS: tuple[Kind, ...] = (
 )
 
 
-def _addresses(runtime: Runtime) -> tuple[Kind, ...]:
+def _addresses(runtime: Runtime | None) -> tuple[Kind, ...]:
     """Typed references and names: they arrive as what they address, without the class, bound to the new node."""
+    here = UNNAMED_NODE if runtime is None else runtime.node_name
 
     def reference(pid: Pid) -> ServerRef[Behaviour]:
         return ServerRef(pid, Behaviour, _runtime=runtime)
@@ -416,5 +417,5 @@ def _addresses(runtime: Runtime) -> tuple[Kind, ...]:
     return (
         _kind(ServerRef, ("pid",), lambda ref: (ref.pid,), reference, (Pid,)),
         _kind(Global, ("name",), lambda name: (name.name,), global_, (str,)),
-        _kind(Name, ("name", "node"), lambda name: (name.name, name.node or runtime.node_name), name, (str, str)),
+        _kind(Name, ("name", "node"), lambda name: (name.name, name.node or here), name, (str, str)),
     )

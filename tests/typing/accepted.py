@@ -42,6 +42,7 @@ from regrow import (
     global_name,
     monitor,
     multi_call,
+    peer,
     read_timer,
     receive,
     rpc,
@@ -378,3 +379,14 @@ async def functions_on_other_nodes() -> None:
             case _:
                 assert_never(result)
     rpc.cast("b@localhost", worker, "a", 1)
+
+
+async def peers() -> None:
+    async with peer.start("b@localhost", wait=False, path=["apps"], backend="trio", stop_timeout=1) as b:
+        assert_type(await b.call(plain, "a", 1), bytes)
+        await b.call(worker, "a", 1, timeout=None)
+        assert_type(b.state, peer.State)
+    server = await peer.start_link("b@localhost", config="sys.toml")
+    assert_type(server, ServerRef[peer.PeerServer])
+    assert_type(await peer.PeerServer.peer(server), peer.Peer)
+    child(peer.PeerServer, "b@localhost", portable=["kit"]).with_(shutdown=20.0)

@@ -18,6 +18,7 @@ from regrow import (
     child,
     global_name,
     make_ref,
+    peer,
     rpc,
     spawn,
     start_link,
@@ -124,3 +125,8 @@ async def wrong_functions() -> None:
     await rpc.call("b@localhost", worker, 1, "a")  # 47 wrong arguments of a function
     await rpc.cast("b@localhost", worker, "a", 1)  # 48 awaiting a cast to a node
     _n: int = await rpc.call("b@localhost", plain, "a", 1)  # 49 wrong result of a function
+
+
+def wrong_peers() -> None:
+    peer.start("b@localhost", backend="curio")  # 50 a loop that there is not
+    child(peer.PeerServer, "b@localhost", confg="sys.toml")  # 51 a misspelt option of a peer

@@ -7,6 +7,7 @@ import faulthandler
 import importlib.util
 import logging
 import os
+import select
 import signal
 import sys
 import threading
@@ -20,11 +21,12 @@ from anyio.abc import TaskGroup
 from .._pure.child_spec import Restart
 from .._pure.config import ConfigError
 from ..application_master import ApplicationEnded
-from ..control import ExitCode, Refused, check_known, refusal_of, serve
+from ..control import Channel, ExitCode, Refused, check_known, refusal_of, serve
 from ..cookie import CookieError
 from ..errors import ApplicationError, MandatoryNodesMissing, ProcessExited
 from ..local_nodes import NodeNameTaken
 from ..node import Node
+from ..peer_words import up_line
 from ..reasons import Custom, Reason
 from ..reports import LOGGER
 from ..runtime_directory import RuntimeDirectoryError
@@ -39,10 +41,11 @@ def run(options: Options) -> None:
     """Run a node until it is told to stop. Raises `Refused`."""
     if options.backend == "trio" and importlib.util.find_spec("trio") is None:
         raise Refused("trio is not installed: pip install 'regrow[trio]'", ExitCode.USAGE)
+    channel = Channel.of_this_process() if options.peer else None
     _log_to_stderr(options.log.upper())
     with _signals_end_it_at_once():
         node = _node(options)
-        failure = anyio.run(_run, node, options.start, Restart(options.type), backend=options.backend)
+        failure = anyio.run(_run, node, options.start, Restart(options.type), channel, backend=options.backend)
     if failure is not None:
         raise failure
 
@@ -50,7 +53,7 @@ def run(options: Options) -> None:
 def _node(options: Options) -> Node:
     """The node, once nothing that was written down for it is wrong."""
     try:
-        node = Node(options.sname, config=options.config, path=options.path)
+        node = Node(options.sname, config=options.config, path=options.path, portable=options.portable)
     except ConfigError as error:
         raise _mistaken(error.mistakes) from None
     except ValueError as error:
@@ -70,23 +73,24 @@ def _log_to_stderr(level: str) -> None:
     logging.basicConfig(level=level, handlers=[handler])
 
 
-async def _run(node: Node, start: Sequence[str], restart: Restart) -> Refused | None:
-    return await _Foreground(node, start, restart).run()
+async def _run(node: Node, start: Sequence[str], restart: Restart, channel: Channel | None) -> Refused | None:
+    return await _Foreground(node, start, restart, channel).run()
 
 
 class _Foreground:
     """One node as an OS process of its own: what starts it, and what ends it."""
 
-    def __init__(self, node: Node, start: Sequence[str], restart: Restart) -> None:
+    def __init__(self, node: Node, start: Sequence[str], restart: Restart, channel: Channel | None) -> None:
         self._node = node
         self._start = start
         self._restart = restart
+        self._channel = channel
         self._life = anyio.CancelScope()  # cancelled to stop the node
         self._stopping = False
         self._failure: Refused | None = None
-        budget_s = node.config.shutdown_timeout
-        patience_s = min(budget_s + GRACE_S, threading.TIMEOUT_MAX)
-        self._overdue = threading.Timer(patience_s, self._end_by_force, [budget_s])
+        self._budget_s = node.config.shutdown_timeout
+        self._patience_s = min(self._budget_s + GRACE_S, threading.TIMEOUT_MAX)
+        self._overdue = threading.Timer(self._patience_s, self._end_by_force)
         self._overdue.daemon = True
 
     async def run(self) -> Refused | None:
@@ -97,6 +101,8 @@ class _Foreground:
         ):
             async with anyio.create_task_group() as group:
                 group.start_soon(self._obey, signals)
+                if self._channel is not None:
+                    group.start_soon(self._obey_channel, self._channel)
                 with self._life:
                     await self._live(group)
                 group.cancel_scope.cancel()
@@ -108,7 +114,7 @@ class _Foreground:
             async with self._node as node:
                 assert node.claim is not None, "a node with a name has one"
                 await group.start(serve, node, node.claim.listen(), self._halt)
-                say(f"{node.name} up")
+                self._say_up(node)
                 if await self._start_applications():
                     await anyio.sleep_forever()
         except ProcessExited as ended:
@@ -117,8 +123,16 @@ class _Foreground:
             self._failure = Refused(str(error), ExitCode.USAGE)
         except ConfigError as error:
             self._failure = _mistaken(error.mistakes)
+        except ImportError as error:
+            self._failure = Refused(f"portable: {error}", ExitCode.USAGE)
         except (NodeNameTaken, CookieError, MandatoryNodesMissing, OSError) as error:
             self._failure = Refused(f"{self._node.name} cannot start: {error}")
+
+    def _say_up(self, node: Node) -> None:
+        if self._channel is None:
+            say(up_line(node.name))
+        else:
+            self._channel.up(node)
 
     async def _start_applications(self) -> bool:
         """Start what was asked for; whether all of it did."""
@@ -138,6 +152,19 @@ class _Foreground:
         async for number in signals:
             self._stop("Ctrl-C" if number == signal.SIGINT else number.name)
 
+    async def _obey_channel(self, channel: Channel) -> None:
+        threading.Thread(target=self._outlive_nobody, args=[channel.reading], daemon=True).start()
+        await channel.serve()
+        self._stop("whoever started it is gone, or said so")
+
+    def _outlive_nobody(self, reading: int) -> None:
+        """In a thread of its own, for a loop that something blocks: it does not see that its input has ended."""
+        hung_up = select.poll()
+        hung_up.register(reading, 0)
+        hung_up.poll()
+        threading.Event().wait(self._patience_s)
+        self._end_by_force()
+
     def _halt(self, hard: bool) -> None:
         if hard:
             os._exit(ExitCode.DONE)
@@ -150,15 +177,17 @@ class _Foreground:
             self._overdue.start()
             self._life.cancel()
 
-    def _end_by_force(self, budget_s: float) -> None:
+    def _end_by_force(self) -> None:
         """In a thread of its own, for a loop that something blocks, and a process that refuses to end."""
-        left = ", ".join(map(repr, list(self._node.runtime.processes.values())))
-        LOGGER.error(
-            "%s has not stopped %g s after its %g s were over, and exits as it is; left: %s; its threads are at",
-            self._node.name, GRACE_S, budget_s, left,
-        )  # fmt: skip
-        faulthandler.dump_traceback()
-        os._exit(ExitCode.REFUSED)
+        try:
+            left = ", ".join(map(repr, list(self._node.runtime.processes.values())))
+            LOGGER.error(
+                "%s has not stopped %g s after its %g s were over, and exits as it is; left: %s; its threads are at",
+                self._node.name, GRACE_S, self._budget_s, left,
+            )  # fmt: skip
+            faulthandler.dump_traceback()
+        finally:  # whatever it can still say
+            os._exit(ExitCode.REFUSED)
 
 
 def _why(reason: Reason) -> str:
@@ -224,6 +253,10 @@ RUN = Command(
             help="find applications in this directory and the folders in it; may be repeated",
         ),
         argument(
+            "--portable", metavar="MODULE", action="append", default=[],
+            help="let what this module marks as portable cross nodes, besides what manifests name; may be repeated",
+        ),
+        argument(
             "--start", metavar="APP", action="append", default=[],
             help="start this application and all it needs; may be repeated",
         ),
@@ -233,5 +266,9 @@ RUN = Command(
         ),
         argument("--backend", choices=BACKENDS, default="asyncio", help="the event loop"),
         argument("--log", choices=LEVELS, default="info", help="what is logged to standard error"),
+        argument(
+            "--peer", action="store_true",
+            help="obey whoever starts it, through its standard input and output, and stop when the input ends",
+        ),
     ),
 )  # fmt: skip
