@@ -166,9 +166,9 @@ class ServerRunner:
                 self.idle_s = None
                 process.last_message = message
                 answer = give_answer if process.debug is None else heard(process, message)
-                # By their types, which nobody subclasses, and here: most of what comes are these two, and a step in
-                # between would cost each of them.
-                if type(message) is Call and message.method is not None:
+                # Here: most of what comes are these two, and a step in between would cost each of them. A call from
+                # another node is of a subclass.
+                if isinstance(message, Call) and message.method is not None:
                     if not (server.drop_expired and message.expired):
                         await run_call(server, message, answer)
                 elif type(message) is Cast and message.method is not None:
