@@ -27,7 +27,7 @@ FLOORS = [
     "reports timers relations",
     "process_timers",
     "runtime",
-    "refs children stopping",
+    "refs children stopping call_cycles",
     "naming",
     "process gen timer",
     "sent_requests",

@@ -27,8 +27,8 @@ INTERFACE = {
     "applications": "Application NormalStart Failover Takeover StartType application",
     "other nodes": "rpc peer",
     "system messages": "sys",
-    "errors": """CallError CallTimeout NoProcess CallingSelf ServerExited StartFailed AlreadyStarted StartTimeout
-        Ignored ApplicationError""",
+    "errors": """CallError CallCycle CallTimeout NoProcess CallingSelf ServerExited StartFailed AlreadyStarted
+        StartTimeout Ignored ApplicationError""",
 }
 # What stands beside the interface: the errors and types that its names raise and return, and what helps with them.
 BESIDE = """ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest AlreadyPresent

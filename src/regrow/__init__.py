@@ -43,6 +43,7 @@ from .errors import AlreadyStarted as AlreadyStarted
 from .errors import ApplicationError as ApplicationError
 from .errors import BootFailed as BootFailed
 from .errors import CallbackFailed as CallbackFailed
+from .errors import CallCycle as CallCycle
 from .errors import CalleeExited as CalleeExited
 from .errors import CallError as CallError
 from .errors import CallingSelf as CallingSelf
@@ -151,6 +152,7 @@ __all__ = [
     "AutoShutdown",
     "Behaviour",
     "BootFailed",
+    "CallCycle",
     "CallError",
     "CallTimeout",
     "CallbackFailed",

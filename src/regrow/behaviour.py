@@ -13,8 +13,9 @@ from anyio.abc import TaskGroup
 
 from ._pure.child_spec import ChildSpec
 from ._pure.ids import Reference
+from .call_cycles import waiting
 from .errors import AlreadyStarted, StartTimeout
-from .messages import result_of
+from .messages import Starting, result_of
 from .naming import Naming, naming_of
 from .reasons import Killed
 from .refs import Behaviour, Runner, ServerRef
@@ -132,14 +133,17 @@ async def start_process(
     )
     process.runner = runner
     process.shutdown = spec.shutdown
-    started = process.started = runtime.backend.promise()
+    started = process.started = Starting(None if parent is None else parent.pid, runtime.backend.promise())
+    started.admit(process.requests)
     spawned(process)
     timer = None
     if spec.start_timeout is not None:
         timer = runtime.timers.after(spec.start_timeout, lambda: _start_too_slow(process, cls, spec.start_timeout))
     try:
-        result_of(await started)
+        with waiting(runtime, started, process):
+            result_of(await started.promise)
     finally:
+        started.withdraw()
         if timer is not None:
             timer.cancel()
     return ServerRef(process.pid, cls, _runtime=runtime)

@@ -167,12 +167,13 @@ async def system_request(dest: Dest, operation: Operation, timeout_s: float | No
     runtime = runtime_for(dest)
     item = item_of(dest, runtime)
     process = runtime.lookup(item)
-    request_ = SystemRequest(me.pid if isinstance(me, Process) else None, runtime.backend.promise(), operation)
+    caller = me if isinstance(me, Process) else None
+    request_ = SystemRequest(None if caller is None else caller.pid, runtime.backend.promise(), operation)
     if process is None:
-        return await exchange_far(runtime, item, request_, lambda ref: SystemAsk(ref, operation), timeout_s)
-    if process is me:
+        return await exchange_far(runtime, item, request_, lambda ref, _: SystemAsk(ref, operation), timeout_s)
+    if process is caller:
         raise CallingSelf(process.pid)
-    return await exchange(process, request_, process.mailbox.post_system, timeout_s)
+    return await exchange(caller, process, request_, process.mailbox.post_system, timeout_s)
 
 
 async def stop(dest: Dest, reason: Reason | None = None, timeout: float | None = None) -> None:

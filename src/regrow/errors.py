@@ -78,6 +78,18 @@ class CallingSelf(CallError):
         super().__init__(f"process {what} called itself", Custom("calling_self"))
 
 
+class CallCycle(CallError):
+    """The server waits in turn for who called it, so that all would wait for ever; `processes` are those in the circle.
+
+    They stand in the order in which each calls the next, and the last calls the first, who got this error.
+    """
+
+    def __init__(self, processes: Sequence[tuple[str, Pid]]) -> None:
+        shown = [f"{name} {pid}" for name, pid in processes]
+        super().__init__(f"a cycle of calls: {' -> '.join([*shown, *shown[:1]])}", Custom("call_cycle"))
+        self.processes = tuple(pid for _, pid in processes)
+
+
 class ServerExited(CallError):
     """The server ended before it replied, or the connection to its node was lost; `reason` is its exit reason."""
 

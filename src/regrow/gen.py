@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
-from ._pure.ids import Pid, Reference
+from ._pure.ids import Reference
+from .call_cycles import begin_wait, waiting
 from .errors import CallingSelf, NoProcess
 from .messages import Call, Request, result_of
 from .refs import Dest, item_of, runtime_for
 from .runtime import Process, Runtime, current
-from .signals import GiveUp, Item, Send
+from .signals import GiveUp, Item, Send, node_of, target_of
+
+Envelope: TypeAlias = Callable[[Reference, bool | None], object]
+"""Makes what travels to another node: of the alias for the reply, and of whether the call is nested."""
 
 
 async def request(
@@ -21,17 +25,21 @@ async def request(
     runtime = runtime_for(dest)
     item = item_of(dest, runtime)
     server = runtime.lookup(item)
-    call = Call(me.pid if isinstance(me, Process) else None, runtime.backend.promise(), method, args, kwargs)
+    caller = me if isinstance(me, Process) else None
+    call = Call(None if caller is None else caller.pid, runtime.backend.promise(), method, args, kwargs)
     if server is None:
         return await exchange_far(runtime, item, call, request_for(call, timeout_s), timeout_s)
-    if server is me:
+    if server is caller:
         raise CallingSelf(server.pid)
-    return await exchange(server, call, server.mailbox.post, timeout_s)
+    return await exchange(caller, server, call, server.mailbox.post, timeout_s)
 
 
-async def exchange(server: Process, call: Call, post: Callable[[Call], None], timeout_s: float | None) -> Any:
+async def exchange(
+    caller: Process | None, server: Process, call: Call, post: Callable[[Call], None], timeout_s: float | None
+) -> Any:
     """Put the call into the server's mailbox and wait for its answer, whichever way it ends."""
     check_timeout(timeout_s)
+    held_up = None if caller is None or caller.runner is None else begin_wait(caller, call, server)
     call.admit(server.requests)
     post(call)
     if timeout_s is not None:
@@ -40,21 +48,23 @@ async def exchange(server: Process, call: Call, post: Callable[[Call], None], ti
         return result_of(await call.promise)
     finally:
         call.withdraw()
+        if held_up is not None:
+            held_up.waits_for = None
 
 
-async def exchange_far(
-    runtime: Runtime, item: Item, call: Call, envelope: Callable[[Reference], object], timeout_s: float | None
-) -> Any:
+async def exchange_far(runtime: Runtime, item: Item, call: Call, envelope: Envelope, timeout_s: float | None) -> Any:
     """The same with a server on another node."""
     check_timeout(timeout_s)
-    reference = post_far(runtime, item, call, envelope)
-    try:
-        if timeout_s is not None:
-            runtime.timers.expire_after(timeout_s, call)
-        return result_of(await call.promise)
-    finally:
-        give_up(runtime, item, call)
-        del runtime.aliases[reference]
+    with waiting(runtime, call, item) as held_up:
+        nested = None if held_up is None else held_up.waits_nested
+        reference = post_far(runtime, item, call, lambda reference: envelope(reference, nested))
+        try:
+            if timeout_s is not None:
+                runtime.timers.expire_after(timeout_s, call)
+            return result_of(await call.promise)
+        finally:
+            give_up(runtime, item, call)
+            del runtime.aliases[reference]
 
 
 def post_far(runtime: Runtime, item: Item, call: Call, envelope: Callable[[Reference], object]) -> Reference:
@@ -62,7 +72,7 @@ def post_far(runtime: Runtime, item: Item, call: Call, envelope: Callable[[Refer
 
     Raises `NoProcess` if it is this node that has no such process, and `NotPortable`.
     """
-    node, to = (item.node, item) if isinstance(item, Pid) else (item[1], item[0])
+    node, to = node_of(item), target_of(item)
     if node == runtime.node_name:
         raise NoProcess(to)
     reference = call.reference = runtime.make_ref()
@@ -81,14 +91,14 @@ def post_far(runtime: Runtime, item: Item, call: Call, envelope: Callable[[Refer
 
 def give_up(runtime: Runtime, item: Item, call: Call) -> None:
     """Nobody waits for the reply any more: if it has neither come nor run out of time, the other node is told."""
-    if call.withdraw() and call.reference is not None:
-        runtime.dispatch(item.node if isinstance(item, Pid) else item[1], GiveUp(call.reference))
+    if call.withdraw() and call.reference is not None and node_of(item) != runtime.node_name:
+        runtime.dispatch(node_of(item), GiveUp(call.reference))
 
 
-def request_for(call: Call, timeout_s: float | None) -> Callable[[Reference], Request]:
+def request_for(call: Call, timeout_s: float | None) -> Envelope:
     """The call in the form in which it travels."""
     left_s = None if timeout_s is None else float(timeout_s)
-    return lambda reference: Request(reference, call.method, call.args, call.kwargs, left_s)
+    return lambda reference, nested: Request(reference, call.method, call.args, call.kwargs, left_s, nested)
 
 
 def check_timeout(timeout_s: float | None) -> None:

@@ -220,8 +220,11 @@ async def run_cast(process: Process, server: Handling, message: Cast) -> None:
 def give_answer(request: From, result: object) -> None:
     """Give the caller what its handler returned, now or when the handler's `Deferred` is set."""
     if isinstance(result, Deferred):
+        request.put_off()
         result.attach(request)  # pyright: ignore[reportUnknownMemberType]
-    elif result is not NO_REPLY:
+    elif result is NO_REPLY:
+        request.put_off()
+    else:
         request.answer(result)
 
 

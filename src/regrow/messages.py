@@ -10,7 +10,7 @@ import attrs
 
 from ._pure.codec import SealsItself, Unreadable
 from ._pure.ids import Pid, ProcessName, Reference, TimerRef
-from .errors import NO_REPLY, CallError, CallTimeout, ServerExited, short
+from .errors import CallError, CallTimeout, ServerExited, short
 from .reasons import Reason
 
 NO_KWARGS: Final[Mapping[str, Any]] = {}
@@ -103,16 +103,18 @@ class Failure:
 class From:
     """Whom to answer: given to `handle_call`, used with `reply`. The first answer counts, later ones vanish."""
 
-    __slots__ = ("_open", "caller")
+    __slots__ = ("_open", "caller", "promise", "reference")
 
-    def __init__(self, caller: Pid | None) -> None:
+    def __init__(self, caller: Pid | None, promise: Promise) -> None:
         self.caller = caller
-        self._open: dict[From, None] | None = None
+        self.promise = promise
+        self.reference: Reference | None = None  # what other nodes know it by
+        self._open: dict[From, bool] | None = None
 
-    def admit(self, open_requests: dict[From, None]) -> None:
+    def admit(self, open_requests: dict[From, bool]) -> None:
         """Enter the requests that a server still has to answer; `answer` and `withdraw` leave them."""
         self._open = open_requests
-        open_requests[self] = None
+        open_requests[self] = False
 
     @property
     def is_open(self) -> bool:
@@ -124,10 +126,20 @@ class From:
         """Whether an answer would reach nobody: the caller's time is up, it gave up or is gone, or it was answered."""
         return self._open is None
 
+    @property
+    def is_put_off(self) -> bool:
+        """Whether the answer is to come later: then it may come from anybody, and need not wait for the server."""
+        return self._open is not None and self._open[self]
+
+    def put_off(self) -> None:
+        """The handler is done, and has not answered."""
+        if self._open is not None:
+            self._open[self] = True
+
     def withdraw(self) -> bool:
         """The caller gave up or was answered; whether the request was still open."""
         open_requests, self._open = self._open, None
-        return open_requests is not None and open_requests.pop(self, NO_REPLY) is None
+        return open_requests is not None and open_requests.pop(self, None) is not None
 
     def answer(self, value: object) -> None:
         """Send the reply, or a `Failure`; does nothing if the caller was answered or has given up."""
@@ -139,22 +151,32 @@ class From:
         self.answer(Failure(ServerExited(reason)))
 
     def _deliver(self, value: object) -> None:
-        raise TypeError(f"{type(self).__name__} has no way back to its caller")
+        if not self.promise.done():
+            self.promise.set_result(value)
+
+
+class Starting(From):
+    """The start of a process, which its starter waits for: the answer is `None` once it is ready, else a `Failure`."""
+
+    __slots__ = ()
+
+    def server_ended(self, reason: Reason) -> None:
+        """That is no answer yet: why the start failed is known better."""
 
 
 class Call(From):
     """A request that wants a reply. `method` is None in the OTP form, whose request is then `args[0]`."""
 
-    __slots__ = ("args", "deadline", "kwargs", "method", "promise", "reference")
+    __slots__ = ("args", "deadline", "kwargs", "method")
 
     def __init__(
         self, caller: Pid | None, promise: Promise, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
     ) -> None:
         self.caller = caller  # not by way of `super`: every call comes through here
+        self.promise = promise
+        self.reference = None
         self._open = None
         self.deadline = math.inf  # when its caller's time is up, on the clock of the server's node
-        self.reference: Reference | None = None  # what other nodes know it by
-        self.promise: Final = promise
         self.method: Final = method
         self.args: Final = args
         self.kwargs: Final = kwargs
@@ -165,10 +187,6 @@ class Call(From):
     def expire(self, timeout_s: float) -> None:
         """The caller's time is up."""
         self.answer(Failure(CallTimeout(describe(self.method, self.args, self.kwargs), timeout_s)))
-
-    def _deliver(self, value: object) -> None:
-        if not self.promise.done():
-            self.promise.set_result(value)
 
 
 class Cast:
@@ -189,7 +207,8 @@ class Cast:
 class Request(SealsItself):
     """A call on its way to another node: what the server is asked, and the alias that waits for the reply.
 
-    Clocks differ, so what travels of the caller's deadline is the time that is left, in seconds.
+    Clocks differ, so what travels of the caller's deadline is the time that is left, in seconds. `nested` is whether
+    somebody waits for the caller in turn; `None` if waiting does not hold the caller up.
     """
 
     reference: Reference
@@ -197,6 +216,7 @@ class Request(SealsItself):
     args: tuple[Any, ...] | Unreadable
     kwargs: Mapping[str, Any]
     time_left_s: float | None = None
+    nested: bool | None = None
 
 
 def describe(method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:

@@ -7,6 +7,7 @@ from typing import Any, assert_never
 
 from ._pure.codec import NotPortable, Unreadable
 from ._pure.ids import Pid, Reference
+from .call_cycles import probe_arrived, request_arrived
 from .errors import NoProcess, ServerExited
 from .messages import Call, Failure, From, NodeDown, NodeUp, Request
 from .reasons import NoConnection, NoProc, Reason, RemoteError
@@ -17,12 +18,14 @@ from .signals import (
     Item,
     Link,
     Monitor,
+    Probe,
     Send,
     SendDown,
     SendExit,
     Signal,
     Unlink,
     UnlinkAck,
+    node_of,
 )
 from .system_words import SystemAsk, SystemRequest
 from .wire import as_text
@@ -78,7 +81,7 @@ class CallFromNode(Call):
         self.reference = reply.reference
         self._reply = reply
 
-    def admit(self, open_requests: dict[From, None]) -> None:
+    def admit(self, open_requests: dict[From, bool]) -> None:
         super().admit(open_requests)
         self._reply.runtime.incoming[self._reply.reference] = self
 
@@ -98,6 +101,8 @@ def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
         case Send():
             assert not isinstance(signal.to, Reference), "seen above"
             _message(runtime, node, signal.sender, signal.to, signal.message)
+        case Probe():
+            probe_arrived(runtime, signal)
         case GiveUp(reference):
             call = runtime.incoming.get(reference)
             if call is not None and reference.node == node:
@@ -131,7 +136,7 @@ def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
         case SendDown(ref, watcher, item, reason):
             process = runtime.processes.get(watcher)
             watched = None if process is None else process.monitors.get(ref)
-            if watched is not None and _node_of(watched) == node:
+            if watched is not None and node_of(watched) == node:
                 runtime.down(watcher, ref, item, reason)
         case _:
             assert_never(signal)
@@ -139,10 +144,6 @@ def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
 
 def _item(runtime: Runtime, to: Pid | str) -> Item:
     return to if isinstance(to, Pid) else (to, runtime.node_name)
-
-
-def _node_of(item: Item) -> str:
-    return item.node if isinstance(item, Pid) else item[1]
 
 
 def _reply(runtime: Runtime, node: str, alias: Reference, message: object) -> None:
@@ -158,18 +159,24 @@ def _reply(runtime: Runtime, node: str, alias: Reference, message: object) -> No
 def _message(runtime: Runtime, node: str, sender: Pid, to: Pid | str, message: object) -> None:
     process = runtime.lookup(_item(runtime, to))
     match message:
-        case Request(reference, method, tuple(args), kwargs, time_left_s):
+        case Request(reference, method, tuple(args), kwargs, time_left_s, nested):
             call = CallFromNode(sender, ReplyToNode(runtime, node, reference), method, args, kwargs)
             if time_left_s is not None:
                 runtime.timers.expire_after(time_left_s, call)
             _ask(process, to, call)
+            if nested is not None and process is not None:
+                request_arrived(process, sender, reference, nested)
         case Request(reference, _, Unreadable(why)) | SystemAsk(reference, Unreadable(why)):
             error = RemoteError("NotPortable", f"{runtime.node_name} cannot read the arguments: {why}")
             ReplyToNode(runtime, node, reference).set_result(Failure(error))
         case Unreadable(why):
             runtime.reports.warning(f"a message from {node} was dropped, this node cannot read it: {why}")
         case SystemAsk(reference, operation) if not isinstance(operation, Unreadable):
-            _ask(process, to, SystemRequest(sender, ReplyToNode(runtime, node, reference), operation))
+            request = SystemRequest(sender, ReplyToNode(runtime, node, reference), operation)
+            request.reference = reference
+            _ask(process, to, request)
+            if process is not None:
+                request_arrived(process, sender, reference, nested=True)  # as far as is known
         case _ if process is not None:
             process.mailbox.post(message)
         case _:
@@ -227,7 +234,7 @@ def _lose_node(runtime: Runtime, process: Process, node: str) -> None:
     for pid in [pid for pid in process.unlinking if pid.node == node]:
         del process.unlinking[pid]
     for ref, item in list(process.monitors.items()):
-        if _node_of(item) == node:
+        if node_of(item) == node:
             runtime.down(process.pid, ref, item, NoConnection())
     for ref, (watcher, _) in list(process.watchers.items()):
         if watcher.node == node:

@@ -26,7 +26,7 @@ from .clock import Clock
 from .debug import Debug
 from .errors import NotAProcess, NotInNode, StartError, StartFailed, exit_reason
 from .mailbox import Mailbox
-from .messages import Call, Down, Exit, Failure, From, Promise, Request, settle
+from .messages import Call, Down, Exit, Failure, From, Promise, Request, Starting, settle
 from .process_timers import ProcessTimers
 from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, interrupt_in, is_quiet
 from .registry import GlobalNames, Registry
@@ -86,7 +86,11 @@ class Process(Relations):
         "started",
         "started_at",
         "suspended",
+        "task",
         "waiters",
+        "waits_at",
+        "waits_for",
+        "waits_nested",
     )
 
     def __init__(self, runtime: Runtime, pid: Pid, body: Body, label: str, parent: Process | None) -> None:
@@ -96,7 +100,10 @@ class Process(Relations):
         self.exiting: Reason | None = None  # an exit signal is ending it, with this reason
         self.ended: Reason | None = None
         self.inherited: Reason | None = None  # its parent ended with this, and it ends in order for that
-        self.requests: dict[From, None] = {}  # calls it has not answered
+        self.requests: dict[From, bool] = {}  # calls it has not answered, and whether it has put off the reply
+        self.waits_for: From | None = None  # the answer that its own task waits for, handling nothing meanwhile
+        self.waits_at: Process | Item | None = None  # whose it is
+        self.waits_nested = False  # whether somebody waited for this process as it began to wait
         self.sent: dict[Held, None] = {}  # requests whose answers it may still wait for
         self.parent: Pid | None = None  # who started it with a link: obeyed by behaviours
         self.ancestors: tuple[Pid, ...] = () if parent is None else (parent.pid, *parent.ancestors)
@@ -114,10 +121,11 @@ class Process(Relations):
         self.failing: Reason | None = None  # it is ending by itself with this, and its `terminate` runs
         self.suspended = False  # it handles system messages alone
         self.debug: Debug | None = None  # who watches its messages
-        self.started: Promise | None = None  # its starter waits for this
+        self.started: Starting | None = None  # its starter waits for this
         self.start_error: StartError | None = None
         self.started_at = time.time()
         self.waiters: list[Promise] = []
+        self.task: object = None  # its own, once that runs
         self._body = body
         self._scope: CancelScope | None = None
         self._task_id: int | None = None  # of the task, where it lives in somebody else's
@@ -137,6 +145,7 @@ class Process(Relations):
     async def run(self) -> None:
         """The process's task, from its first step to its last."""
         current.set(self)
+        self.task = self.runtime.backend.current_task()
         if self.bury_children is None:
             await self._live()
         else:
@@ -194,7 +203,7 @@ class Process(Relations):
     def ready(self) -> None:
         """Its starter need not wait any longer."""
         if self.started is not None:
-            settle(self.started)
+            self.started.answer(None)
 
     def status(self, message: object = None, reason: Reason | None = None) -> Status:
         """A look at it; at a message of it, and at why it ended, if there is that to see."""
@@ -241,7 +250,7 @@ class Process(Relations):
         for ref in tuple(self.monitors):
             self.demonitor(ref)
         runtime.process_timers.process_ended(self.pid)
-        failed_start = self.started is not None and not self.started.done()
+        failed_start = self.started is not None and self.started.is_open
         if failed_start and self.parent is not None:
             self.drop_link(self.parent)
         links, self.links = self.links, {}
@@ -251,7 +260,7 @@ class Process(Relations):
         for ref, (watcher, item) in watchers.items():
             runtime.down(watcher, ref, item, reason)
         if self.started is not None and failed_start:
-            self.started.set_result(Failure(self.start_error or StartFailed(reason)))
+            self.started.answer(Failure(self.start_error or StartFailed(reason)))
         for waiter in self.waiters:
             settle(waiter)
         if self.on_end is not None:
@@ -319,7 +328,7 @@ class Runtime:
         self.registry = Registry()
         self.aliases: dict[Reference, Call] = {}  # calls to other nodes, by the reference that their reply will bear
         self.incoming: dict[Reference, Call] = {}  # calls of other nodes that are not answered, by the same reference
-        self.outgoing: dict[str, dict[From, None]] = {}  # the same by node
+        self.outgoing: dict[str, dict[From, bool]] = {}  # the same by node
         self.timers = Timers(clock)
         self.process_timers = ProcessTimers(self.timers)
         self.reports = Reports(node_name)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from typing import Any, Final, Generic, TypeVar
 
+from .call_cycles import waiting
 from .errors import CallTimeout, NoProcess
 from .gen import check_timeout, give_up, post_far, request_for
 from .messages import Call, Failure, From, describe, result_of, settle
@@ -46,7 +47,7 @@ class Outcome:
 class SentCall(Call):
     """A call that its caller may never wait for. Once it is over nobody knows it any more, and who waits is woken."""
 
-    __slots__ = ("_runtime", "_sender", "item", "outcome", "wakers")
+    __slots__ = ("_runtime", "_sender", "at", "item", "outcome", "wakers")
 
     def __init__(
         self,
@@ -61,9 +62,10 @@ class SentCall(Call):
         self.wakers: list[Callable[[], None]] = []
         self._runtime = runtime
         self.item: Item | None = None  # where it went
+        self.at: Process | Item | None = None  # and who that is, if it is on this node
         self._sender = sender
 
-    def admit(self, open_requests: dict[From, None]) -> None:
+    def admit(self, open_requests: dict[From, bool]) -> None:
         super().admit(open_requests)
         if self._sender is not None:
             self._sender.sent[self] = None
@@ -121,7 +123,8 @@ class SentRequest(Generic[R_co]):
         """
         check_timeout(timeout)
         if self._call.is_open:
-            await _woken(self.runtime, self._call.wakers, timeout)
+            with waiting(self.runtime, self._call, self._call.at):
+                await _woken(self.runtime, self._call.wakers, timeout)
         if self.done:
             return self._read(self._call.outcome.value)  # type: ignore[no-any-return]
         if self._call.is_open:
@@ -245,8 +248,11 @@ def _post(runtime: Runtime, dest: Dest, call: SentCall, timeout_s: float | None)
     item = call.item = item_of(dest, runtime)
     server = runtime.lookup(item)
     if server is None:
-        post_far(runtime, item, call, request_for(call, timeout_s))
+        call.at = item
+        envelope = request_for(call, timeout_s)
+        post_far(runtime, item, call, lambda reference: envelope(reference, None))
     else:
+        call.at = server
         call.admit(server.requests)
         server.mailbox.post(call)
     if timeout_s is not None:

@@ -11,11 +11,22 @@ from typing import Protocol, TypeAlias
 
 import attrs
 
+from ._pure.call_path import Path
 from ._pure.ids import Pid, Reference
 from .reasons import Reason
 
 Item: TypeAlias = Pid | tuple[str, str]
 """What a monitor watches and a `Down` reports: a pid, or a name on a node."""
+
+
+def node_of(item: Item) -> str:
+    """The node that it is on."""
+    return item.node if isinstance(item, Pid) else item[1]
+
+
+def target_of(item: Item) -> Pid | str:
+    """What it is called there."""
+    return item if isinstance(item, Pid) else item[0]
 
 
 @attrs.frozen
@@ -32,6 +43,14 @@ class GiveUp:
     """Nobody waits any more for the reply that would go to this alias, and the time of the request is not up yet."""
 
     reference: Reference
+
+
+@attrs.frozen
+class Probe:
+    """Does a circle of waits close? The last process of the path waits for the process that this goes to."""
+
+    to: Pid | str
+    path: Path
 
 
 @attrs.frozen
@@ -98,7 +117,7 @@ class SendDown:
     reason: Reason
 
 
-Signal: TypeAlias = Send | GiveUp | Link | Unlink | UnlinkAck | SendExit | Monitor | Demonitor | SendDown
+Signal: TypeAlias = Send | GiveUp | Probe | Link | Unlink | UnlinkAck | SendExit | Monitor | Demonitor | SendDown
 
 
 class Route(Protocol):

@@ -12,6 +12,7 @@ from typing import Any, TypeAlias, cast
 
 import attrs
 
+from ._pure.call_path import HOPS_MAX, Hop
 from ._pure.codec import Codec, Kind, NotPortable, Sealed, SealsItself, Unreadable, Vocabulary
 from ._pure.config import is_node_name
 from ._pure.ids import UNNAMED_NODE, Pid, Reference
@@ -34,7 +35,7 @@ from .reasons import (
 )
 from .refs import Behaviour, Name, ServerRef
 from .runtime import Runtime
-from .signals import Demonitor, GiveUp, Link, Monitor, Send, SendDown, SendExit, Signal, Unlink, UnlinkAck
+from .signals import Demonitor, GiveUp, Link, Monitor, Probe, Send, SendDown, SendExit, Signal, Unlink, UnlinkAck
 from .status import printed
 from .system_words import (
     ChangeCode,
@@ -101,6 +102,8 @@ def origin_of(term: object) -> Pid | None:
             return sender
         case Monitor(watcher) | Demonitor(watcher):
             return watcher
+        case Probe(_, (*_, Hop(pid))):
+            return pid
         case _:
             return None
 
@@ -226,18 +229,24 @@ def _are_keywords(found: object) -> bool:
     return isinstance(found, dict) and all(isinstance(key, str) for key in cast("dict[object, Any]", found))
 
 
+def _has_path(probe: Probe) -> bool:
+    return 0 < len(probe.path) <= 2 * HOPS_MAX and {*map(type, probe.path)} == {Hop}
+
+
 def _is_request(asked: Request) -> bool:
     return _has_keywords(asked) and (asked.time_left_s is None or asked.time_left_s >= 0)
 
 
-def _request(reference: Reference, method: str | None, arguments: object, time_left_s: float | None) -> Request:
+def _request(
+    reference: Reference, method: str | None, arguments: object, time_left_s: float | None, nested: bool | None
+) -> Request:
     """The arguments, then the keywords; what can't be read stands in place of the arguments."""
     if isinstance(arguments, Unreadable):
-        return Request(reference, method, arguments, {}, time_left_s)
+        return Request(reference, method, arguments, {}, time_left_s, nested)
     *args, keywords = cast("list[Any]", arguments)
     if not _are_keywords(keywords):
         raise TypeError("without keywords")
-    return Request(reference, method, tuple(args), keywords, time_left_s)
+    return Request(reference, method, tuple(args), keywords, time_left_s, nested)
 
 
 def _seen(part: object) -> object:
@@ -346,6 +355,8 @@ _WORDS: tuple[Kind, ...] = (
     word(TimerFired, Reference, object, seal=1),
     word(Send, Pid, (Pid, str, Reference), object, seal=2),
     word(GiveUp, Reference),
+    word(Hop, Pid, Reference, str),
+    word(Probe, (Pid, str), tuple, valid=_has_path),
     word(Link, Pid, Pid),
     word(Unlink, Pid, Pid, int),
     word(UnlinkAck, Pid, Pid, int),
@@ -355,10 +366,16 @@ _WORDS: tuple[Kind, ...] = (
     word(SendDown, Reference, Pid, _ITEM, Reason, valid=_has_item),
     _kind(
         Request,
-        ("reference", "method", "arguments", "time_left_s"),
-        lambda asked: (asked.reference, asked.method, [*asked.args, dict(asked.kwargs)], asked.time_left_s),
+        ("reference", "method", "arguments", "time_left_s", "nested"),
+        lambda asked: (
+            asked.reference,
+            asked.method,
+            [*asked.args, dict(asked.kwargs)],
+            asked.time_left_s,
+            asked.nested,
+        ),
         _request,
-        (Reference, _TEXT_OR_NONE, (list, Unreadable), (float, NoneType)),
+        (Reference, _TEXT_OR_NONE, (list, Unreadable), (float, NoneType), (bool, NoneType)),
         seal=2,
         valid=_is_request,
     ),

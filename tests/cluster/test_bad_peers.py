@@ -21,9 +21,10 @@ from regrow import (
     spawn,
     trap_exit,
 )
+from regrow._pure.call_path import Hop
 from regrow.connection import BACKLOG_BYTES_MAX
 from regrow.messages import Request
-from regrow.signals import Demonitor, Link, Monitor, Send, SendDown, SendExit, Unlink
+from regrow.signals import Demonitor, Link, Monitor, Probe, Send, SendDown, SendExit, Unlink
 from tests.harness import row
 
 from .kit import Cluster, Echo, Stranger, connected, echo_of, idle_on, reported, running, stranger, until, warnings
@@ -70,7 +71,7 @@ async def test_a_bad_frame_closes_that_connection_with_one_line(
         await is_unharmed(a, b, caplog)
 
 
-FORGERIES = 10
+FORGERIES = 11
 
 
 def forgeries(odd: Stranger, victim: Pid) -> list[object]:
@@ -88,6 +89,7 @@ def forgeries(odd: Stranger, victim: Pid) -> list[object]:
         Unlink(other, victim, 1),
         Monitor(other, ref, victim),
         Demonitor(other, ref, victim),
+        Probe(victim, (Hop(odd.pid, ref, "odd"), Hop(other, ref, "other"))),
         odd.pid,
     ]
 

@@ -19,6 +19,7 @@ from terms import ATOMS, INTEGERS, shape, terms
 
 import regrow
 from regrow import GenServer, Name, Node, NotPortable, Pid, Reference, ServerRef, gen_call, receive, register, send
+from regrow._pure.call_path import HOPS_MAX, Hop
 from regrow._pure.codec import FRAME_BYTES_MAX, BadFrame, Codec, Unreadable
 from regrow.errors import NoProcess, ServerExited
 from regrow.messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout, TimerFired
@@ -37,7 +38,7 @@ from regrow.reasons import (
 )
 from regrow.refs import Behaviour
 from regrow.runtime import Runtime
-from regrow.signals import Demonitor, GiveUp, Link, Monitor, Send, SendDown, SendExit, Unlink, UnlinkAck
+from regrow.signals import Demonitor, GiveUp, Link, Monitor, Probe, Send, SendDown, SendExit, Unlink, UnlinkAck
 from regrow.system_words import (
     ChangeCode,
     Count,
@@ -86,6 +87,7 @@ ERRORS = st.builds(RemoteError, TEXTS, TEXTS, TEXTS)
 PLAIN_REASONS = st.sampled_from([Normal(), Shutdown(), Kill(), Killed(), NoProc(), NoConnection()])
 REASONS = PLAIN_REASONS | st.builds(Shutdown, ATOMS) | st.builds(Custom, terms()) | st.builds(Crash, ERRORS)
 TARGETS = PIDS | TEXTS
+HOPS = st.builds(Hop, PIDS, REFERENCES, st.text())
 ITEMS = PIDS | st.tuples(TEXTS, NODES)
 DELIVERED = (
     st.builds(Exit, PIDS, REASONS)
@@ -105,6 +107,7 @@ SIGNALS = (
     | st.builds(Monitor, PIDS, REFERENCES, TARGETS)
     | st.builds(Demonitor, PIDS, REFERENCES, TARGETS)
     | st.builds(GiveUp, REFERENCES)
+    | st.builds(Probe, TARGETS, st.lists(HOPS, min_size=1, max_size=4).map(tuple))
     | st.builds(SendDown, REFERENCES, PIDS, ITEMS, REASONS)
 )
 WORDS = SIGNALS | st.builds(Mesh, st.lists(NODES).map(tuple)) | st.builds(Tell, TEXTS, MESSAGES)
@@ -269,6 +272,7 @@ def test_where_a_signal_comes_from() -> None:
         SendExit(PID, OTHER, Kill(), False),
         Monitor(PID, REF, OTHER),
         Demonitor(PID, REF, OTHER),
+        Probe("name", (Hop(OTHER, REF, ""), Hop(PID, REF, ""))),
     ]
     assert [origin_of(signal) for signal in signals] == [PID] * len(signals)
     assert [origin_of(term) for term in (SendDown(REF, PID, OTHER, Normal()), GiveUp(REF), Mesh(()), PID)] == [None] * 4
@@ -290,6 +294,10 @@ WRONG = [
     NodeUp(cast(str, None)),
     Crash(cast(BaseException, "ValueError")),
     Request(REF, "add", (1,), cast(Any, {1: 2})),
+    Probe("name", ()),
+    Probe("name", (cast(Hop, PID),)),
+    Probe("name", (Hop(PID, REF, ""),) * (2 * HOPS_MAX + 1)),
+    Hop(PID, cast(Reference, PID), ""),
     Request(REF, "add", (1,), {}, -1.0),
     Request(REF, "add", (1,), {}, math.nan),
     Cast("add", (1,), cast(Any, {1: 2})),
@@ -306,7 +314,7 @@ def forged(word: Any) -> bytes:
     """The word as a node would send it that does not check: plain values stand for themselves."""
     kind = type(word)
     parts = (
-        (word.reference, word.method, [*word.args, word.kwargs], word.time_left_s)
+        (word.reference, word.method, [*word.args, word.kwargs], word.time_left_s, word.nested)
         if kind is Request
         else (word.node, word.creation, *word.words)
         if kind is Reference

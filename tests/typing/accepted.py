@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar, assert_never, assert_type
 
 from regrow import (
     Behaviour,
+    CallCycle,
     ChildCounts,
     ChildInfo,
     ChildSpec,
@@ -217,6 +218,10 @@ async def servers() -> None:
     await multi_call(names, "counter", "hello", 2.0)
     Counter.preset.abcast(names, Name("counter", Sub), 3)
     abcast(None, "counter", "hello")
+    try:
+        await Counter.add(ref, 3)
+    except CallCycle as error:
+        assert_type(error.processes, tuple[Pid, ...])
     assert_type(this_request().expired, bool)
     Counter.reset(ref)
     Counter.preset(ref, 3)

@@ -28,6 +28,10 @@ class Backend(Protocol):
         """Let the other tasks run once."""
         ...
 
+    def current_task(self) -> object:
+        """The task that runs, as one thing: for telling tasks apart."""
+        ...
+
     async def close_scopes(self, outermost: CancelScope, groups_outside: int) -> None:
         """Leave `outermost`, which could not be left since user code in it has left scopes of its own open.
 

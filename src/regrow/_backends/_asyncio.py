@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from typing import Any, ClassVar
 
 from anyio import CancelScope
@@ -21,7 +22,9 @@ class AsyncioBackend:
     name: ClassVar = "asyncio"
 
     def __init__(self) -> None:
-        self.promise: Callable[[], Promise] = asyncio.get_running_loop().create_future
+        loop = asyncio.get_running_loop()
+        self.promise: Callable[[], Promise] = loop.create_future
+        self.current_task: Callable[[], object] = partial(asyncio.current_task, loop)
 
     def checkpoint(self) -> Awaitable[None]:
         return asyncio.sleep(0)

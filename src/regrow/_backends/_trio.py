@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
 from typing import Any, ClassVar
 
 import trio
@@ -47,6 +47,9 @@ class TrioBackend:
     """The backend of the trio loop that runs."""
 
     name: ClassVar = "trio"
+
+    def __init__(self) -> None:
+        self.current_task: Callable[[], object] = current_task
 
     def promise(self) -> TrioPromise:
         return TrioPromise()
