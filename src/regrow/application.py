@@ -50,8 +50,7 @@ async def start(name: str, type: RestartType = "temporary") -> None:
 
 async def ensure_started(name: str, type: RestartType = "temporary") -> None:
     """As `start`, but an application that is started already is fine."""
-    if not _controller().is_started(name):
-        await _controller().start(name, Restart(type))
+    await _controller().ensure_started(name, Restart(type))
 
 
 async def ensure_all_started(name: str, type: RestartType = "temporary") -> list[str]:

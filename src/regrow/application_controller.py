@@ -105,6 +105,10 @@ class Distribution(Protocol):
         """It was stopped here as ordered; what it handed over, if it was asked."""
         ...
 
+    def wanted(self, name: str) -> bool:
+        """Whether somebody here started it and nobody stopped it, wherever it runs, moves to, or is tried next."""
+        ...
+
     def failed(self, name: str) -> bool:
         """Whether it was tried on this node in vain, so that only a new start lets it run here again."""
         ...
@@ -171,14 +175,27 @@ class ApplicationController:
     # -- starting
 
     async def start(self, name: str, restart: Restart) -> None:
-        """Start an application, or wait with those who did; returns once it runs, here or elsewhere."""
+        """Start an application, or wait with those who did; returns once it runs, here or elsewhere.
+
+        One that only moves from one node to another was started before: that is an error.
+        """
         application = self._load(name)
         if application.phase is Phase.STOPPING and self._distributed(name) is None:
             await self.gone_from_here(application)
             application = self._load(name)
-        if application.phase is not Phase.STARTING:
+        if application.phase is not Phase.STARTING or application.started:
             self._begin(application, restart)
         await self._started(application)
+
+    async def ensure_started(self, name: str, restart: Restart) -> bool:
+        """Start it, or wait with those who did, unless it is started; whether it was this caller who started it."""
+        if self.is_started(name):
+            return False
+        if name in self.loaded and self.loaded[name].phase is Phase.STARTING:
+            await self._started(self.loaded[name])
+            return False
+        await self.start(name, restart)
+        return True
 
     async def _started(self, application: LoadedApplication) -> None:
         """Wait until a start is done. Raises `ApplicationError` if it fails."""
@@ -194,12 +211,7 @@ class ApplicationController:
         mine: list[str] = []
         try:
             for needed in self._order(name):
-                if self.is_started(needed):
-                    continue
-                # One that somebody else is starting is waited for, and is not this caller's to stop again.
-                others = needed in self.loaded and self.loaded[needed].phase is Phase.STARTING
-                await self.start(needed, restart)
-                if not others:
+                if await self.ensure_started(needed, restart):
                     mine.append(needed)
         except ApplicationError:
             for needed in reversed(mine):
@@ -375,9 +387,9 @@ class ApplicationController:
             await application.master.wait_ended()
 
     def _can_stop(self, application: LoadedApplication) -> bool:
-        """Whether there is something to stop; a start that waits for another node can be called off."""
+        """Whether there is something to stop; the start of a distributed one can be called off, wherever it is."""
         if application.phase is Phase.STARTING:
-            return application.master is None and self._distributed(application.name) is not None
+            return self._distributed(application.name) is not None
         return application.phase is not Phase.LOADED
 
     async def stop_all(self, timeout_s: float) -> None:
@@ -436,7 +448,7 @@ class ApplicationController:
         self._runtime.reports.progress(f"application {application.name} has stopped here")
         distribution = self._distributed(application.name)
         if distribution is not None:
-            application.started = False
+            application.started = distribution.wanted(application.name)
             distribution.stopped_here(application.name, handoff)
             return
         if application.started:  # it is wanted, and only not permitted
@@ -445,7 +457,9 @@ class ApplicationController:
 
     def _forget_instance(self, application: LoadedApplication) -> None:
         self.running.pop(application.name, None)
-        application.phase, application.runs_at = Phase.LOADED, None
+        distribution = self._distributed(application.name)
+        moves = distribution is not None and distribution.wanted(application.name)
+        application.phase, application.runs_at = Phase.STARTING if moves else Phase.LOADED, None
         application.master = application.start_type = None
 
 

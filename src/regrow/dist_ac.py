@@ -210,6 +210,10 @@ class DistributionController:
     def stopped_here(self, name: str, handoff: object) -> None:
         self._feed(self.shared[name], Stopped(handoff))
 
+    def wanted(self, name: str) -> bool:
+        """Whether it was started on this node, and not stopped since."""
+        return self.shared[name].state.mine.wanted
+
     def failed(self, name: str) -> bool:
         """Whether it was tried on this node, and is not again until somebody starts it anew."""
         return self.shared[name].state.mine.failed is not None

@@ -36,6 +36,8 @@ LOG: list[tuple[str, str, StartType]] = []
 """Which application was started where, and how; in order."""
 FAILS_AT: set[tuple[str, str]] = set()
 """Where an application cannot be started."""
+SLOW_AT: dict[tuple[str, str], anyio.Event] = {}
+"""Where a start takes until something happens."""
 COPIES: list[tuple[str, str]] = []
 """The instances that are up."""
 
@@ -44,6 +46,7 @@ def forget() -> None:
     """Of what has happened, and of where it fails."""
     LOG.clear()
     FAILS_AT.clear()
+    SLOW_AT.clear()
     COPIES.clear()
 
 
@@ -60,12 +63,14 @@ class Tree(Supervisor):
 
 
 class App(Application):
-    """Notes where it runs, and fails where it was told to."""
+    """Notes where it runs, and is slow or fails where it was told to."""
 
     async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[Supervisor]:
         self.place = (str(args[0]), current_node().name)
         if self.place in FAILS_AT:
             raise ValueError("it does not start here")
+        if self.place in SLOW_AT:
+            await SLOW_AT[self.place].wait()
         LOG.append((*self.place, start_type))
         COPIES.append(self.place)
         return await start_link(child(Tree, self.place[0]).named(f"{args[0]}_sup"))
@@ -143,12 +148,22 @@ async def start(node: Node, name: str = "one", restart: str = "temporary") -> No
         await application.start(name, restart)  # type: ignore[arg-type]
 
 
-async def started(*nodes: Node, name: str = "one") -> None:
+async def stop(node: Node, name: str = "one") -> None:
+    with node.current():
+        await application.stop(name)
+
+
+async def take_over(node: Node, name: str = "one") -> None:
+    with node.current():
+        await application.takeover(name)
+
+
+async def started(*nodes: Node, name: str = "one", restart: str = "temporary") -> None:
     """Start it on all of these, all at once; returns when each start has."""
     await reported(lambda: known(*nodes))
     async with anyio.create_task_group() as group:
         for node in nodes:
-            group.start_soon(start, node, name)
+            group.start_soon(start, node, name, restart)
 
 
 def kill(node: Node, name: str = "one_sup") -> None:

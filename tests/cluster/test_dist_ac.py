@@ -13,6 +13,7 @@ from .dist_kit import (
     COPIES,
     FAILS_AT,
     LOG,
+    SLOW_AT,
     A,
     B,
     C,
@@ -23,8 +24,10 @@ from .dist_kit import (
     seen,
     start,
     started,
+    stop,
+    take_over,
 )
-from .kit import reported
+from .kit import reported, until
 
 
 @row("DAP-001", "DAP-016")
@@ -200,6 +203,74 @@ async def test_a_stop_ends_it_everywhere_and_every_standby_knows(sharing: Sharin
         assert COPIES == [("one", A)]
 
 
+@row("DAP-022")
+@pytest.mark.parametrize("asked", [A, B, C])
+async def test_a_stop_in_the_middle_of_a_takeover_ends_it_everywhere(sharing: Sharing, asked: str) -> None:
+    """On the node that has given it away as on the one that is starting it, and on a third; nobody has a copy then."""
+    SLOW_AT["one", B] = slow = anyio.Event()
+    async with sharing.node(A) as a, sharing.node(B) as b, sharing.node(C) as c, anyio.create_task_group() as group:
+        await started(a, b, c)
+        group.start_soon(_take_over_in_vain, b)
+        await until(lambda: COPIES == [] and seen(b).master is not None)
+        assert (phase(a), phase(b), phase(c)) == ("starting", "starting", "standby")
+        group.start_soon(stop, {A: a, B: b, C: c}[asked])
+        await until(lambda: not any(node.distribution.wanted("one") for node in (a, b, c)))  # type: ignore[union-attr]
+        slow.set()
+        await reported(lambda: [phase(node) for node in (a, b, c)] == ["loaded"] * 3)
+        assert COPIES == []
+
+
+async def _take_over_in_vain(node: Node) -> None:
+    with pytest.raises(ApplicationError, match="not_running_distributed"):
+        await take_over(node)
+
+
+@row("DAP-010")
+async def test_a_start_on_the_old_node_in_the_middle_of_a_takeover_takes_nothing_back(sharing: Sharing) -> None:
+    """It was started there, and only moves: a start is refused as ever, and whoever only wants it started waits."""
+    SLOW_AT["one", B] = slow = anyio.Event()
+    async with sharing.node(A) as a, sharing.node(B) as b, anyio.create_task_group() as group:
+        await started(a, b)
+        group.start_soon(take_over, b)
+        await until(lambda: COPIES == [] and seen(b).master is not None)
+        for node in (a, b):
+            with node.current(), pytest.raises(ApplicationError, match="already_started"):
+                await application.start("one")
+        group.start_soon(_ensure, a)
+        await anyio.wait_all_tasks_blocked()
+        slow.set()
+        await reported(lambda: (phase(a), seen(a).runs_at, phase(b)) == ("standby", B, "running"))
+        assert [("one", A, NormalStart()), ("one", B, Takeover(A, f"what {A} knew"))] == LOG
+
+
+async def _ensure(node: Node) -> None:
+    with node.current():
+        assert await application.ensure_all_started("one") == []
+        assert phase(node) == "standby"
+
+
+@row("DAP-005")
+async def test_a_better_node_that_starts_it_in_the_middle_of_a_takeover_gets_it_afterwards(sharing: Sharing) -> None:
+    """It had not been started there: that is a takeover, of the copy that is then up."""
+    SLOW_AT["one", C] = slow = anyio.Event()
+    async with sharing.node(A) as a, sharing.node(B) as b, sharing.node(C) as c, anyio.create_task_group() as group:
+        await reported(lambda: known(a, b, c))
+        with a.current():
+            await application.permit("one", False)
+        await start(b)
+        await start(c)
+        with a.current():
+            await application.permit("one", True)
+        group.start_soon(take_over, c)
+        await until(lambda: COPIES == [] and seen(c).master is not None)
+        group.start_soon(start, a)
+        await until(lambda: phase(a) == "starting")
+        slow.set()
+        await reported(lambda: phase(a) == "running" and (seen(b).runs_at, seen(c).runs_at) == (A, A))
+        assert LOG[1:] == [("one", C, Takeover(B, f"what {B} knew")), ("one", A, Takeover(C, f"what {C} knew"))]
+        assert COPIES == [("one", A)]
+
+
 async def test_one_that_dies_by_itself_moves_to_the_next_and_ends_after_the_last(sharing: Sharing) -> None:
     """B1, B2: one attempt a node; then it is stopped everywhere, and its restart type applies."""
     async with sharing.node(A) as a, sharing.node(B) as b:
@@ -230,13 +301,30 @@ async def test_a_permanent_one_takes_its_node_down_only_after_the_last_attempt(s
 
 
 async def test_a_node_where_it_does_not_start_is_passed_over(sharing: Sharing) -> None:
-    """B3, B4, B5: at the first start, and at a failover."""
+    """B5: at the first start, each of the nodes."""
     FAILS_AT.update({("one", A), ("one", B)})
     async with sharing.node(A) as a, sharing.node(B) as b, sharing.node(C) as c:
         await started(a, b, c)
         assert [("one", C, NormalStart())] == LOG
         await reported(lambda: (seen(a).runs_at, seen(b).runs_at) == (C, C))
         assert str(seen(a).reason) == "ValueError: it does not start here"
+
+
+@pytest.mark.parametrize("restart", [pytest.param("temporary", id="B3"), pytest.param("permanent", id="B4")])
+async def test_a_failover_goes_on_to_the_third_node_if_it_does_not_start_on_the_second(
+    sharing: Sharing, restart: str
+) -> None:
+    """B3, B4: one attempt a node, and as long as there is another, not even a permanent one ends its node."""
+    FAILS_AT.add(("one", B))
+    async with sharing.node(B) as b, sharing.node(C) as c:
+        async with sharing.node(A) as a:
+            await started(a, b, c, restart=restart)
+        await reported(lambda: (phase(b), seen(b).runs_at, phase(c)) == ("standby", C, "running"))
+        assert [("one", A, NormalStart()), ("one", C, Failover(A))] == LOG
+        assert str(seen(b).reason) == "ValueError: it does not start here"
+        FAILS_AT.clear()
+        await start(b, restart=restart)
+        assert (phase(b), seen(b).runs_at) == ("standby", C)  # it is healthy, and next again
 
 
 @row("DAP-023", translated="the node is passed over like any other where it can't start, with that reason")
@@ -259,7 +347,7 @@ async def test_a_node_where_what_it_needs_has_died_is_passed_over(sharing: Shari
 
 
 async def test_two_applications_started_crosswise_both_start(sharing: Sharing) -> None:
-    """B6, B7: opposite precedence, opposite order; all four starts return."""
+    """B6: opposite precedence, opposite order; all four starts return."""
     async with (
         sharing.node(A, ((A,), (B,)), two=((B,), (A,))) as a,
         sharing.node(B, ((A,), (B,)), two=((B,), (A,))) as b,
@@ -276,6 +364,24 @@ def _start_both(group: TaskGroup, node: Node, *names: str) -> None:
         group.start_soon(start, node, name)
 
 
+async def test_two_applications_of_the_same_nodes_started_in_opposite_order_both_start(sharing: Sharing) -> None:
+    """B7: each node has the other one's first as its second; all four starts return."""
+    same = ((A, B),)
+    async with sharing.node(A, same, two=same) as a, sharing.node(B, same, two=same) as b:
+        await reported(lambda: known(a, b))
+        async with anyio.create_task_group() as group:
+            group.start_soon(_start_in_order, a, "one", "two")
+            group.start_soon(_start_in_order, b, "two", "one")
+        await reported(lambda: sorted(name for name, _ in COPIES) == ["one", "two"])
+        for name in ("one", "two"):
+            await reported(lambda name=name: sorted((phase(a, name), phase(b, name))) == ["running", "standby"])  # type: ignore[misc]
+
+
+async def _start_in_order(node: Node, *names: str) -> None:
+    for name in names:
+        await start(node, name)
+
+
 async def test_a_failed_takeover_leaves_a_healthy_copy(sharing: Sharing) -> None:
     """B9: the old node runs it again, with what it had handed over."""
     FAILS_AT.add(("one", A))
@@ -290,6 +396,17 @@ async def test_a_failed_takeover_leaves_a_healthy_copy(sharing: Sharing) -> None
         await reported(lambda: COPIES == [("one", B)])
         assert LOG[-1] == ("one", B, Takeover(A, f"what {B} knew"))
         await reported(lambda: seen(a).runs_at == B)
+
+
+async def test_a_takeover_by_hand_that_fails_leaves_its_node_standing_by(sharing: Sharing) -> None:
+    """B9: whoever asked hears why, and the node knows where it runs, as before."""
+    FAILS_AT.add(("one", B))
+    async with sharing.node(A) as a, sharing.node(B) as b:
+        await started(a, b)
+        with pytest.raises(ApplicationError, match="it does not start here"):
+            await take_over(b)
+        await reported(lambda: (phase(a), phase(b), seen(b).runs_at) == ("running", "standby", A))
+        assert COPIES == [("one", A)]
 
 
 @row("DAP-021")

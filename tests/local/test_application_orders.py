@@ -56,6 +56,9 @@ class Elsewhere:
     def stop_wanted(self, name: str) -> None:
         self.script.log.append(f"{name} stop wanted")
 
+    def wanted(self, name: str) -> bool:
+        return False
+
     def started_here(self, name: str) -> None:
         self.script.log.append(f"{name} started here")
 

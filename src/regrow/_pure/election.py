@@ -245,7 +245,7 @@ class _Turn:
         before = claim.claim.takes_over
         status = None if before is None else state.peer(before)
         both = state.settings.overlap and status is not None and status.phase is Phase.RUNNING
-        self.change(claim=None, ousting=before if both else None)
+        self.change(claim=None, ousting=before if both else None, told=None)  # where it runs after this is news again
         self.mine(phase=Phase.STARTING, opened=True)
         if status is not None:
             self.do(StartHere(Because.TAKEOVER, before, claim.handoff))
