@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .nodes import APPS, Machine, Outcome, RunningNode, Say
+from .nodes import APPS, ROOT, Machine, Outcome, RunningNode, Say
 
 A = "a@localhost"
 
@@ -135,6 +136,22 @@ def test_a_name_in_use_says_by_which_os_process(machine: Machine) -> None:
         assert f"the name a@localhost is in use by OS process {node.os_pid}" in outcome.stderr
         assert len(outcome.stderr.splitlines()) == 1
         assert node.stopped_by(signal.SIGTERM).exit_code == 0
+
+
+# -- what cannot be sent
+
+
+def test_a_job_that_is_not_portable_is_refused_and_not_queued(machine: Machine, backend: str, say: Say) -> None:
+    """On the node of the job center itself, where it would be found out only when that moves."""
+    example = str(ROOT / "examples" / "job_center")
+    with machine.node("--backend", backend, "--path", example, "--start", "job_center"):
+        assert say("app", "start", "job_center").exit_code == 0
+        job = "__import__('functools').partial(job_center.jobs.multiply, 6, object())"
+        refused = say("rpc", f"await job_center.add_job({job})")
+        assert (refused.exit_code, refused.stdout, refused.stderr.count("\n")) == (1, "", 1)
+        assert refused.stderr.startswith("regrow: NotPortable: an object of builtins.object can't leave this node")
+        assert refused.stderr.endswith("(at args[1])\n")
+        assert json.loads(say("rpc", "--json", "await job_center.statistics()").stdout)["waiting"] == 0
 
 
 # -- the machine

@@ -71,6 +71,19 @@ def test_cluster_shows_the_nodes_and_who_runs_what_and_who_is_next(pair: Machine
     ]
 
 
+def test_equal_nodes_stand_in_a_group_and_those_that_are_not_there_are_down(machine: Machine) -> None:
+    """As in the configuration, so that a program can tell who is next from the one and the other."""
+    groups = f'nodes = ["{A}", ["{B}", "c@h"], "d@h"]'
+    config = machine.config(f'[[kernel.distributed]]\napplication = "moods"\n{groups}\n')
+    with machine.node("--config", config):
+        seen = read(machine, "cluster")
+        assert seen["applications"]["moods"]["order"] == [A, [B, "c@h"], "d@h"]
+        assert [each["name"] for each in seen["nodes"] if each["state"] == "down"] == [B, "c@h", "d@h"]
+        assert read(machine, "nodes") == []
+        lines = machine.regrow("cluster").stdout.splitlines()
+        assert lines[-1].split("  ")[-1] == f"{A} > {B} = c@h > d@h"
+
+
 def test_an_application_is_moved_by_hand(pair: Machine) -> None:
     """By `takeover`, whatever the precedence says; by `forbid` and `permit`, as the permission says."""
     start_everywhere(pair)
