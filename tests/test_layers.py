@@ -25,7 +25,7 @@ FLOORS = [
     "_backends",
     "clock debug mailbox registry stacks status",
     "reports timers relations",
-    "process_timers",
+    "process_timers bounded_mailbox",
     "runtime",
     "refs children stopping call_cycles",
     "naming",

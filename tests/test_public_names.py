@@ -19,7 +19,8 @@ INTERFACE = {
     "reasons": " ".join(REASONS),
     "servers": """GenServer Behaviour call cast Deferred NO_REPLY reply gen_call gen_cast start start_link start_monitor
         stop ServerRef Name Via ViaRegistry Global global_name global_lock NameConflict this_request time_left
-        gen_send_request SentRequest RequestCollection multi_call abcast Replies""",
+        gen_send_request SentRequest RequestCollection multi_call abcast Replies
+        Bounded OnFull Drop send_wait SpawnOptions""",
     "timers": """send_after send_at start_timer send_interval exit_after kill_after cancel_timer read_timer TimerRef
         TimerFired""",
     "supervisors": """Supervisor DynamicSupervisor PartitionSupervisor child ChildSpec TypedChild ChildInfo Strategy
@@ -27,8 +28,8 @@ INTERFACE = {
     "applications": "Application NormalStart Failover Takeover StartType application",
     "other nodes": "rpc peer",
     "system messages": "sys",
-    "errors": """CallError CallCycle CallTimeout NoProcess CallingSelf ServerExited StartFailed AlreadyStarted
-        StartTimeout Ignored ApplicationError""",
+    "errors": """CallError CallCycle CallTimeout NoProcess CallingSelf ServerExited MailboxFull StartFailed
+        AlreadyStarted StartTimeout Ignored ApplicationError""",
 }
 # What stands beside the interface: the errors and types that its names raise and return, and what helps with them.
 BESIDE = """ChildCounts From NameTaken NotAProcess NotInNode ProcessExited StartError UnknownRequest AlreadyPresent

@@ -6,6 +6,9 @@ from . import global_name as global_name
 from . import peer as peer
 from . import rpc as rpc
 from . import sys as sys
+from ._pure.bounds import Bounded as Bounded
+from ._pure.bounds import Drop as Drop
+from ._pure.bounds import OnFull as OnFull
 from ._pure.child_spec import AutoShutdown as AutoShutdown
 from ._pure.child_spec import ChildSpec as ChildSpec
 from ._pure.child_spec import Restart as Restart
@@ -31,6 +34,7 @@ from .calls import gen_call as gen_call
 from .calls import gen_cast as gen_cast
 from .calls import gen_send_request as gen_send_request
 from .calls import multi_call as multi_call
+from .calls import send_wait as send_wait
 from .calls import stop as stop
 from .calls import time_left as time_left
 from .children import ChildCounts as ChildCounts
@@ -54,6 +58,7 @@ from .errors import ChildRestarting as ChildRestarting
 from .errors import ChildRunning as ChildRunning
 from .errors import Ignore as Ignore
 from .errors import Ignored as Ignored
+from .errors import MailboxFull as MailboxFull
 from .errors import MandatoryNodesMissing as MandatoryNodesMissing
 from .errors import MaxChildren as MaxChildren
 from .errors import NameTaken as NameTaken
@@ -99,6 +104,7 @@ from .nodes import monitor_nodes as monitor_nodes
 from .nodes import nodes as nodes
 from .partition_supervisor import PartitionSupervisor as PartitionSupervisor
 from .portable import portable as portable
+from .process import SpawnOptions as SpawnOptions
 from .process import ancestors as ancestors
 from .process import demonitor as demonitor
 from .process import flush as flush
@@ -286,4 +292,10 @@ __all__ = [
     "unlink",
     "unregister",
     "whereis",
+    "Bounded",
+    "OnFull",
+    "Drop",
+    "send_wait",
+    "SpawnOptions",
+    "MailboxFull",
 ]

@@ -11,7 +11,8 @@ from typing import Any, Generic, ParamSpec, TypeVar, get_origin, overload
 
 from anyio.abc import TaskGroup
 
-from ._pure.child_spec import ChildSpec
+from ._pure.bounds import Bounded
+from ._pure.child_spec import UNSET, ChildSpec
 from ._pure.ids import Reference
 from .call_cycles import waiting
 from .errors import AlreadyStarted, StartTimeout
@@ -33,7 +34,7 @@ def child(cls: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> TypedChi
     """How to start one child: its class and the arguments of its constructor.
 
     The defaults are OTP's: permanent, 5 s to shut down (infinity for supervisors), the class name as id.
-    Raises `TypeError` if `cls` is no behaviour.
+    Raises `TypeError` if `cls` is no behaviour, or its `mailbox` no bound.
     """
     behaviour = class_of(cls)
     return TypedChild(cls=cls, args=args, kwargs=kwargs, type=behaviour.child_type)
@@ -44,6 +45,8 @@ def class_of(cls: Callable[..., object]) -> type[Behaviour]:
     origin = get_origin(cls) or cls
     if not (isinstance(origin, type) and issubclass(origin, Behaviour)):
         raise TypeError(f"{cls!r} is no behaviour: subclass GenServer or Supervisor")
+    if not isinstance(origin.mailbox, Bounded | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{origin.__name__}.mailbox must be a Bounded or None, not {origin.mailbox!r}")
     return origin
 
 
@@ -130,6 +133,7 @@ async def start_process(
         link=link,
         group=group,
         bury_children=runner.bury_children if runner.owns_children else None,
+        bound=cls.mailbox if spec.mailbox is UNSET else spec.mailbox,
     )
     process.runner = runner
     process.shutdown = spec.shutdown

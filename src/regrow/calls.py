@@ -9,7 +9,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, cast
 from .errors import CallingSelf, CallTimeout, NoProcess, ServerExited
 from .gen import exchange, exchange_far, request
 from .many_nodes import Replies, ask_nodes, node_names
-from .messages import NO_KWARGS, Call, Cast
+from .messages import NO_KWARGS, Call, Cast, Deliver
 from .reasons import Normal, Reason, as_reason
 from .refs import Behaviour, Dest, Name, Server, ServerRef, deliver, item_of, runtime_for
 from .runtime import Process, current, here
@@ -156,6 +156,29 @@ class BoundCast(Generic[S_contra, P]):
         """Cast to the servers of that name on these nodes, or on this one and all that are connected; as `abcast`."""
         for node in node_names(here().runtime, nodes):
             post_cast(name.at(node), Cast(self._method, args, kwargs))
+
+
+async def send_wait(dest: Dest, message: object, timeout: float | None = CALL_TIMEOUT_S) -> None:
+    """Send a message and return when it is in the mailbox, on whichever node that is; from there no bound drops it.
+
+    To a full mailbox it fails at once with `MailboxFull`, or waits for room, as its bound says. Raises `CallTimeout`
+    when the time is up before, `NoProcess`, `ServerExited` if the process ends meanwhile, and `CallingSelf`; all are
+    `CallError`. The message may not leave this node: `NotPortable`.
+    """
+    me = current.get(None)
+    runtime = runtime_for(dest)
+    item = item_of(dest, runtime)
+    process = runtime.lookup(item)
+    caller = me.pid if isinstance(me, Process) else None
+    delivery = Call(caller, runtime.backend.promise(), "send_wait", (message,), NO_KWARGS)
+    if process is None:
+        left_s = None if timeout is None else float(timeout)
+        await exchange_far(runtime, item, delivery, lambda ref, _: Deliver(ref, message, left_s), timeout)
+    elif process is me:
+        raise CallingSelf(process.pid)
+    else:
+        # Of no caller, so that it closes no circle: mostly there is room, and it waits for nobody.
+        await exchange(None, process, delivery, process.mailbox.deliver, timeout)
 
 
 # -- system messages

@@ -99,6 +99,14 @@ class ServerExited(CallError):
             self.__cause__ = reason.exception
 
 
+class MailboxFull(CallError):
+    """The mailbox of the process was full, and is bound to refuse what finds no room: nothing was put into it."""
+
+    def __init__(self, pid: Pid) -> None:
+        super().__init__(f"the mailbox of process {pid} is full", Custom("mailbox_full"))
+        self.pid = pid
+
+
 class CallbackFailed(CallError):
     """A function that was to work on a process's state failed, or its `code_change` did; the state is as it was."""
 

@@ -7,7 +7,7 @@ from typing import Any, TypeAlias
 
 from ._pure.ids import Reference
 from .call_cycles import begin_wait, waiting
-from .errors import CallingSelf, NoProcess
+from .errors import CallingSelf, MailboxFull, NoProcess
 from .messages import Call, Request, result_of
 from .refs import Dest, item_of, runtime_for
 from .runtime import Process, Runtime, current
@@ -46,6 +46,9 @@ async def exchange(
         server.runtime.timers.expire_after(timeout_s, call)
     try:
         return result_of(await call.promise)
+    except MailboxFull:
+        await server.runtime.backend.checkpoint()  # whoever tries again at once has to let the server make room
+        raise
     finally:
         call.withdraw()
         if held_up is not None:

@@ -2,7 +2,8 @@
 
 Two lanes share one queue, so that messages and the news of a process's end arrive in the order they were
 sent in. The lane of a message says what may happen to it under pressure, not when it is seen: `post` is for
-what users send, `post_system` for exits, downs and system messages, which no bound may ever drop.
+what users send, `post_system` for exits, downs and system messages, which no bound may ever drop. This mailbox has
+none; `bounded_mailbox` has.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ._backends import Backend
-from .messages import Promise, settle
+from .messages import Call, Promise, settle
 
 
 class Mailbox:
@@ -40,6 +41,12 @@ class Mailbox:
     def post_system(self, message: object) -> None:
         """Add what no bound may drop: an exit, a down, a system message."""
         self.post(message)
+
+    def deliver(self, delivery: Call) -> None:
+        """Add the message of a `send_wait`, and answer who waits for that."""
+        if not self.closed:
+            self.post(delivery.args[0])
+            delivery.answer(None)
 
     def close(self) -> None:
         """No message is handled after this: what is queued is dropped, what comes later too."""

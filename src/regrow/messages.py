@@ -219,6 +219,15 @@ class Request(SealsItself):
     nested: bool | None = None
 
 
+@attrs.frozen(eq=False)
+class Deliver(SealsItself):
+    """A message on its way to another node, whose sender waits until it is in the mailbox there."""
+
+    reference: Reference
+    message: object
+    time_left_s: float | None = None
+
+
 def describe(method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
     """A request as a person would write it, cut to one line."""
     parts = [*map(short, args), *(f"{key}={short(value)}" for key, value in kwargs.items())]
@@ -238,6 +247,7 @@ __all__ = [
     "CallError",
     "Cast",
     "Continue",
+    "Deliver",
     "Down",
     "Exit",
     "Failure",

@@ -6,6 +6,9 @@ from collections.abc import Awaitable, Callable
 from itertools import islice
 from typing import Any, ParamSpec, TypeAlias, TypeGuard, TypeVar, overload
 
+import attrs
+
+from ._pure.bounds import Bounded
 from ._pure.ids import Pid, ProcessName, Reference
 from .errors import NoProcess
 from .mailbox import Mailbox
@@ -26,26 +29,55 @@ def spawn(fn: Callable[P, Awaitable[object]], *args: P.args, **kwargs: P.kwargs)
 
     It lives in the group of the application its parent belongs to, else of the node.
     """
-    return _spawn(fn, args, kwargs, link=False).pid
+    return _PLAIN.spawn(fn, *args, **kwargs)
 
 
 def spawn_link(fn: Callable[P, Awaitable[object]], *args: P.args, **kwargs: P.kwargs) -> Pid:
     """Start a process linked with this one; however short its life, its exit is not missed."""
-    return _spawn(fn, args, kwargs, link=True).pid
+    return _PLAIN.spawn_link(fn, *args, **kwargs)
 
 
 def spawn_monitor(fn: Callable[P, Awaitable[object]], *args: P.args, **kwargs: P.kwargs) -> tuple[Pid, Reference]:
     """Start a process and monitor it; the `Down` has its true reason, however short its life."""
-    me = this_process("spawn_monitor")
-    pid = _spawn(fn, args, kwargs, link=False).pid
-    return pid, me.monitor(pid)
+    return _PLAIN.spawn_monitor(fn, *args, **kwargs)
 
 
-def _spawn(fn: Callable[..., Awaitable[object]], args: Any, kwargs: Any, *, link: bool) -> Process:
-    me = this_process("spawn_link") if link else here()
-    parent = me if isinstance(me, Process) else None
-    label = getattr(fn, "__qualname__", None) or repr(fn)
-    return me.runtime.spawn(_body(fn, args, kwargs), label, parent, link=link)
+@attrs.frozen(kw_only=True)
+class SpawnOptions:
+    """What is asked of a process beside what it runs: `SpawnOptions(mailbox=Bounded(100)).spawn(fn, *args)`.
+
+    An object of its own, so that no option can be taken for an argument of `fn`. OTP's `spawn_opt`.
+    """
+
+    mailbox: Bounded | None = attrs.field(
+        default=None, validator=attrs.validators.optional(attrs.validators.instance_of(Bounded))
+    )
+    """How much its mailbox may hold; `None` for no bound."""
+
+    def spawn(self, fn: Callable[P, Awaitable[object]], /, *args: P.args, **kwargs: P.kwargs) -> Pid:
+        """The same as `spawn`, with these options."""
+        return self._start(fn, args, kwargs, link=False).pid
+
+    def spawn_link(self, fn: Callable[P, Awaitable[object]], /, *args: P.args, **kwargs: P.kwargs) -> Pid:
+        """The same as `spawn_link`, with these options."""
+        return self._start(fn, args, kwargs, link=True).pid
+
+    def spawn_monitor(
+        self, fn: Callable[P, Awaitable[object]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> tuple[Pid, Reference]:
+        """The same as `spawn_monitor`, with these options."""
+        me = this_process("spawn_monitor")
+        pid = self._start(fn, args, kwargs, link=False).pid
+        return pid, me.monitor(pid)
+
+    def _start(self, fn: Callable[..., Awaitable[object]], args: Any, kwargs: Any, *, link: bool) -> Process:
+        me = this_process("spawn_link") if link else here()
+        parent = me if isinstance(me, Process) else None
+        label = getattr(fn, "__qualname__", None) or repr(fn)
+        return me.runtime.spawn(_body(fn, args, kwargs), label, parent, link=link, bound=self.mailbox)
+
+
+_PLAIN = SpawnOptions()
 
 
 def _body(fn: Callable[..., Awaitable[object]], args: Any, kwargs: Any) -> Body:

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
+from ._pure.bounds import Bounded
 from ._pure.child_spec import ChildSpec, ChildType
 from ._pure.ids import Pid, ProcessName
 from .errors import NoProcess, UnknownRequest
@@ -35,6 +36,8 @@ class Behaviour:
     """What `GenServer` and `Supervisor` share: a class whose objects live in a process of their own."""
 
     child_type: ClassVar[ChildType] = ChildType.WORKER
+    mailbox: ClassVar[Bounded | None] = None
+    """How much the mailbox of its processes may hold, where their specification says nothing else."""
 
     @classmethod
     def runner(cls, spec: ChildSpec) -> Runner:

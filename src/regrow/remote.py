@@ -9,7 +9,8 @@ from ._pure.codec import NotPortable, Unreadable
 from ._pure.ids import Pid, Reference
 from .call_cycles import probe_arrived, request_arrived
 from .errors import NoProcess, ServerExited
-from .messages import Call, Failure, From, NodeDown, NodeUp, Request
+from .mailbox import Mailbox
+from .messages import NO_KWARGS, Call, Deliver, Failure, From, NodeDown, NodeUp, Request
 from .reasons import NoConnection, NoProc, Reason, RemoteError
 from .runtime import Process, Runtime
 from .signals import (
@@ -161,38 +162,53 @@ def _message(runtime: Runtime, node: str, sender: Pid, to: Pid | str, message: o
     match message:
         case Request(reference, method, tuple(args), kwargs, time_left_s, nested):
             call = CallFromNode(sender, ReplyToNode(runtime, node, reference), method, args, kwargs)
-            if time_left_s is not None:
-                runtime.timers.expire_after(time_left_s, call)
-            _ask(process, to, call)
+            mailbox = _mailbox_for(call, process, to, time_left_s)
+            if mailbox is not None:
+                mailbox.post(call)
             if nested is not None and process is not None:
                 request_arrived(process, sender, reference, nested)
         case Request(reference, _, Unreadable(why)) | SystemAsk(reference, Unreadable(why)):
-            error = RemoteError("NotPortable", f"{runtime.node_name} cannot read the arguments: {why}")
-            ReplyToNode(runtime, node, reference).set_result(Failure(error))
+            _cannot_read(ReplyToNode(runtime, node, reference), "arguments", why)
+        case Deliver(reference, Unreadable(why)):
+            _cannot_read(ReplyToNode(runtime, node, reference), "message", why)
         case Unreadable(why):
             runtime.reports.warning(f"a message from {node} was dropped, this node cannot read it: {why}")
         case SystemAsk(reference, operation) if not isinstance(operation, Unreadable):
             request = SystemRequest(sender, ReplyToNode(runtime, node, reference), operation)
             request.reference = reference
-            _ask(process, to, request)
+            mailbox = _mailbox_for(request, process, to)
+            if mailbox is not None:
+                mailbox.post_system(request)
             if process is not None:
                 request_arrived(process, sender, reference, nested=True)  # as far as is known
+        case Deliver(reference, sent, time_left_s):
+            reply = ReplyToNode(runtime, node, reference)
+            delivery = CallFromNode(sender, reply, "send_wait", (sent,), NO_KWARGS)
+            mailbox = _mailbox_for(delivery, process, to, time_left_s)
+            if mailbox is not None:
+                mailbox.deliver(delivery)
         case _ if process is not None:
             process.mailbox.post(message)
         case _:
             pass  # sent to nobody
 
 
-def _ask(process: Process | None, to: Pid | str, call: Call) -> None:
-    """A request arrives, perhaps too late."""
+def _cannot_read(reply: ReplyToNode, what: str, why: str) -> None:
+    text = f"{reply.runtime.node_name} cannot read the {what}: {why}"
+    reply.set_result(Failure(RemoteError("NotPortable", text)))
+
+
+def _mailbox_for(
+    call: Call, process: Process | None, to: Pid | str, time_left_s: float | None = None
+) -> Mailbox | None:
+    """Where a request that arrives is put; nowhere if it comes too late, and its sender is told so."""
     if process is None:
         call.promise.set_result(Failure(NoProcess(to)))
-        return
+        return None
     call.admit(process.requests)
-    if isinstance(call, SystemRequest):
-        process.mailbox.post_system(call)
-    else:
-        process.mailbox.post(call)
+    if time_left_s is not None:
+        process.runtime.timers.expire_after(time_left_s, call)
+    return process.mailbox
 
 
 def _link(runtime: Runtime, node: str, sender: Pid, to: Pid) -> None:

@@ -217,6 +217,27 @@ class ProgressReport(Report):
         return f"{self.supervisor} started {self.child} as {self.pid}"
 
 
+@attrs.frozen
+class DropReport(Report):
+    """A mailbox has begun to drop messages, as it holds all that it may; or that is over."""
+
+    kind = "drop"
+
+    node: str
+    pid: Pid
+    label: str
+    size: int
+    """What the mailbox may hold."""
+    dropped: int | None = None
+    """How many were dropped, once it is over."""
+
+    def __str__(self) -> str:
+        who = f"{self.label} {self.pid}"
+        if self.dropped is None:
+            return f"{who} drops messages: its mailbox holds {self.size}, as many as it may"
+        return f"{who} has dropped {self.dropped} messages, and that is over"
+
+
 def _told(places: tuple[Place, ...]) -> str:
     """In words: it is there, or it waits for another, which is there."""
     others = [f"waits for {place.name} {place.pid}, which " for place in places[1:]]

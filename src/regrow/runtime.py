@@ -20,19 +20,21 @@ from anyio import CancelScope, create_task_group, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 
 from ._backends import Backend
+from ._pure.bounds import Bounded
 from ._pure.child_spec import ShutdownTime
 from ._pure.ids import Pid, ProcessName, Reference
+from .bounded_mailbox import BoundedMailbox, Drops
 from .clock import Clock
 from .debug import Debug
 from .errors import NotAProcess, NotInNode, StartError, StartFailed, exit_reason
 from .mailbox import Mailbox
-from .messages import Call, Down, Exit, Failure, From, Promise, Request, Starting, settle
+from .messages import Call, Deliver, Down, Exit, Failure, From, Promise, Request, Starting, settle
 from .process_timers import ProcessTimers
 from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, interrupt_in, is_quiet
 from .registry import GlobalNames, Registry
 from .relations import Relations
 from .reports import CrashReport, RefusalReport, Reports
-from .signals import Item, Link, Monitor, NoRoute, Route, Send, SendDown, SendExit, Signal, Unlink
+from .signals import Item, Link, Monitor, NoRoute, Route, Send, SendDown, SendExit, Signal, Unlink, node_of, target_of
 from .stacks import stack_of
 from .status import attributes_of, formatted
 from .system_words import Status, SystemAsk
@@ -382,9 +384,12 @@ class Runtime:
         link: bool = False,
         group: TaskGroup | None = None,
         bury_children: Callable[[Reason], Awaitable[None]] | None = None,
+        bound: Bounded | None = None,
     ) -> Process:
         """Start a process; linked at once if wanted, so that not even an instant end is missed."""
         process = self.adopt(body, label, parent)
+        if bound is not None:
+            process.mailbox = BoundedMailbox(self.backend, bound, Drops(self.timers, self.reports, label, process.pid))
         process.bury_children = bury_children
         process.at_home = group is None
         if link and parent is not None:
@@ -419,20 +424,16 @@ class Runtime:
         process = self.lookup(to)
         if process is not None:
             process.mailbox.post(message)
-            return
-        node, target = (to.node, to) if isinstance(to, Pid) else (to[1], to[0])
-        if node != self.node_name:
-            self.dispatch(node, Send(sender, target, message))
+        elif node_of(to) != self.node_name:
+            self.dispatch(node_of(to), Send(sender, target_of(to), message))
 
     def exit_signal(self, sender: Pid, to: Item, reason: Reason, *, linked: bool = False) -> None:
         """Send an exit signal; silent if nobody is there."""
         process = self.lookup(to)
         if process is not None:
             process.exit_signal(sender, reason, linked=linked)
-            return
-        node, target = (to.node, to) if isinstance(to, Pid) else (to[1], to[0])
-        if node != self.node_name:
-            self.dispatch(node, SendExit(sender, target, reason, linked))
+        elif node_of(to) != self.node_name:
+            self.dispatch(node_of(to), SendExit(sender, target_of(to), reason, linked))
 
     def down(self, watcher: Pid, ref: Reference, item: Item, reason: Reason) -> None:
         """Tell a watcher that what it watches has ended; dropped if it does not watch any more."""
@@ -458,7 +459,7 @@ class Runtime:
                 process = self.processes.get(sender)
                 if process is not None:
                     process.unlinking.pop(to, None)  # there is nobody to acknowledge it
-            case Send(_, _, Request(reference) | SystemAsk(reference)):
+            case Send(_, _, Request(reference) | Deliver(reference) | SystemAsk(reference)):
                 call = self.aliases.get(reference)
                 if call is not None:
                     call.server_ended(NoConnection())

@@ -17,8 +17,8 @@ from ._pure.codec import Codec, Kind, NotPortable, Sealed, SealsItself, Unreadab
 from ._pure.config import is_node_name
 from ._pure.ids import UNNAMED_NODE, Pid, Reference
 from .clashes import RESOLVERS
-from .errors import CallbackFailed, NoProcess, ServerExited
-from .messages import Cast, Down, Exit, Failure, NameConflict, NodeDown, NodeUp, Request, Timeout, TimerFired
+from .errors import CallbackFailed, MailboxFull, NoProcess, ServerExited
+from .messages import Cast, Deliver, Down, Exit, Failure, NameConflict, NodeDown, NodeUp, Request, Timeout, TimerFired
 from .naming import Global
 from .portable import Marked
 from .reasons import (
@@ -234,7 +234,11 @@ def _has_path(probe: Probe) -> bool:
 
 
 def _is_request(asked: Request) -> bool:
-    return _has_keywords(asked) and (asked.time_left_s is None or asked.time_left_s >= 0)
+    return _has_keywords(asked) and _has_time_left(asked)
+
+
+def _has_time_left(asked: Request | Deliver) -> bool:
+    return asked.time_left_s is None or asked.time_left_s >= 0
 
 
 def _request(
@@ -288,6 +292,8 @@ def _parts_of_failure(failure: Failure) -> tuple[str, object]:
             return "callback", reason
         case NoProcess() as error:
             return "noproc", _text(error)
+        case MailboxFull(pid=pid):
+            return "full", pid
         case error:
             return "raised", _as_data(error)
 
@@ -300,6 +306,8 @@ def _failure(what: str, part: object) -> Failure:
             return Failure(CallbackFailed(part))
         case "noproc", str():
             return Failure(NoProcess.saying(part))
+        case "full", Pid():
+            return Failure(MailboxFull(part))
         case "raised", BaseException():
             return Failure(part)
         case _:
@@ -379,6 +387,7 @@ _WORDS: tuple[Kind, ...] = (
         seal=2,
         valid=_is_request,
     ),
+    word(Deliver, Reference, object, (float, NoneType), seal=1, valid=_has_time_left),
     word(SystemAsk, Reference, (*(kind.cls for kind in _OPERATIONS), Unreadable), seal=1),
     *_OPERATIONS,
     _kind(In, ("message",), lambda event: (_seen(event.message),), _in, (object,)),

@@ -26,7 +26,16 @@ from regrow import (
     spawn_link,
     start,
 )
-from regrow.reports import LOGGER, GaveUpReport, ProgressReport, RefusalReport, Report, Reports, RestartReport
+from regrow.reports import (
+    LOGGER,
+    DropReport,
+    GaveUpReport,
+    ProgressReport,
+    RefusalReport,
+    Report,
+    Reports,
+    RestartReport,
+)
 from regrow.testing import ManualClock
 from tests.harness import row
 from tests.local.process_kit import Broken, crash, end_of
@@ -157,6 +166,7 @@ REPORTS: list[Report] = [
     RestartReport("here@localhost", "top", "a", pid(), CRASH, "one_for_one", (), (), 1, 5.0),
     GaveUpReport("here@localhost", "top", "a", CRASH, 1, 5.0),
     RefusalReport("here@localhost", pid(), None, "Deaf", Killed(), 1.0, "  stack"),
+    DropReport("here@localhost", pid(), "Box", 10, 3),
     ProgressReport("here@localhost", "top", "a", pid()),
 ]
 

@@ -22,7 +22,7 @@ from regrow import GenServer, Name, Node, NotPortable, Pid, Reference, ServerRef
 from regrow._pure.call_path import HOPS_MAX, Hop
 from regrow._pure.codec import FRAME_BYTES_MAX, BadFrame, Codec, Unreadable
 from regrow.errors import NoProcess, ServerExited
-from regrow.messages import Cast, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout, TimerFired
+from regrow.messages import Cast, Deliver, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout, TimerFired
 from regrow.portable import Marked, marked_in
 from regrow.reasons import (
     Crash,
@@ -300,6 +300,7 @@ WRONG = [
     Hop(PID, cast(Reference, PID), ""),
     Request(REF, "add", (1,), {}, -1.0),
     Request(REF, "add", (1,), {}, math.nan),
+    Deliver(REF, "message", -1.0),
     Cast("add", (1,), cast(Any, {1: 2})),
     Cast("add", cast(Any, [1]), {}),
     Link(PID, cast(Pid, "name")),

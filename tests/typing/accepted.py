@@ -7,17 +7,20 @@ from typing import Any, Generic, TypeVar, assert_never, assert_type
 
 from regrow import (
     Behaviour,
+    Bounded,
     CallCycle,
     ChildCounts,
     ChildInfo,
     ChildSpec,
     Deferred,
     Down,
+    Drop,
     DynamicSupervisor,
     GenServer,
     Global,
     Name,
     Normal,
+    OnFull,
     PartitionSupervisor,
     Pid,
     Reason,
@@ -26,6 +29,7 @@ from regrow import (
     RequestCollection,
     SentRequest,
     ServerRef,
+    SpawnOptions,
     Stop,
     Strategy,
     Supervisor,
@@ -50,6 +54,7 @@ from regrow import (
     self_pid,
     send,
     send_after,
+    send_wait,
     spawn,
     spawn_monitor,
     start,
@@ -321,6 +326,21 @@ async def processes() -> None:
     fired = await receive(TimerFired)
     assert_type(fired.ref, TimerRef)
     assert_type(await receive(), object)
+
+
+class Narrow(Counter):
+    mailbox = Bounded(1000, on_full="wait", drop=Drop.OLDEST)
+
+
+async def bounds(ref: ServerRef[Counter]) -> None:
+    assert_type(await start_link(child(Counter, 5).with_(mailbox=Bounded(5, on_full=OnFull.FAIL))), ServerRef[Counter])
+    assert_type(await start_link(child(Narrow).with_(mailbox=None)), ServerRef[Narrow])
+    options = SpawnOptions(mailbox=Bounded(1, drop="newest"))
+    assert_type(options.spawn(worker, "a", 1), Pid)
+    assert_type(options.spawn_link(worker, "a", n=1), Pid)
+    assert_type(options.spawn_monitor(worker, "a", 1), tuple[Pid, Reference])
+    await send_wait(ref, "any", timeout=None)
+    await send_wait(("counter", "b@localhost"), "any")
 
 
 async def names(ref: ServerRef[Counter]) -> None:

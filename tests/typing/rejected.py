@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from regrow import (
+    Bounded,
     Deferred,
     DynamicSupervisor,
     GenServer,
@@ -10,6 +11,7 @@ from regrow import (
     Name,
     PartitionSupervisor,
     ServerRef,
+    SpawnOptions,
     Supervisor,
     Via,
     call,
@@ -20,6 +22,7 @@ from regrow import (
     make_ref,
     peer,
     rpc,
+    send_wait,
     spawn,
     start_link,
     sys,
@@ -130,3 +133,14 @@ async def wrong_functions() -> None:
 def wrong_peers() -> None:
     peer.start("b@localhost", backend="curio")  # 50 a loop that there is not
     child(peer.PeerServer, "b@localhost", confg="sys.toml")  # 51 a misspelt option of a peer
+
+
+class WrongBound(GenServer):
+    mailbox = 1000  # 52 a number is no bound
+
+
+async def wrong_bounds(ref: ServerRef[Counter]) -> None:
+    Bounded(1000, on_full="drop")  # 53 wrong literal of a bound
+    child(Counter).with_(mailbox=1000)  # 54 a number is no bound in a specification
+    SpawnOptions(mailbox=Bounded(1)).spawn(worker, 1, "a")  # 55 wrong arguments of a process with options
+    send_wait(ref, "any")  # 56 forgotten await of a message

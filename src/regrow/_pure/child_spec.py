@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Self, TypeAlias, TypeGuard, TypeVar, cas
 
 import attrs
 
+from .bounds import Bounded
 from .ids import ProcessName
 
 
@@ -150,6 +151,7 @@ _SPEC_RULES = (
     _Rule("type", lambda v: isinstance(v, ChildType), "worker or supervisor"),
     _Rule("significant", lambda v: isinstance(v, bool), "True or False"),
     _Rule("start_timeout", lambda v: v is None or _is_positive(v), "seconds above 0 or None"),
+    _Rule("mailbox", lambda v: v is None or v is UNSET or isinstance(v, Bounded), "a Bounded or None"),
 )
 
 _LIMIT_RULES = (
@@ -218,6 +220,8 @@ class ChildSpec:
     """Whether its end counts for the supervisor's `auto_shutdown`. Never for a permanent child."""
     start_timeout: float | None = attrs.field(default=None, kw_only=True)
     """Seconds its start may take; `None` for as long as it takes."""
+    mailbox: Bounded | Unset | None = attrs.field(default=UNSET, kw_only=True)
+    """How much its mailbox may hold; `None` for no bound, and what the class says unless it is set."""
     _id: str | Unset = attrs.field(default=UNSET, alias="id", kw_only=True)
     _shutdown: ShutdownTime | Unset = attrs.field(default=UNSET, alias="shutdown", kw_only=True)
 
@@ -253,6 +257,7 @@ class ChildSpec:
         type: ChildType | ChildTypeWord | Unset = UNSET,
         significant: bool | Unset = UNSET,
         start_timeout: float | Unset | None = UNSET,
+        mailbox: Bounded | Unset | None = UNSET,
     ) -> Self:
         """The same child with these changes. Raises `ValueError` that names each wrong field."""
         changes: dict[str, Any] = {
@@ -262,6 +267,7 @@ class ChildSpec:
             "type": type,
             "significant": significant,
             "start_timeout": start_timeout,
+            "mailbox": mailbox,
         }
         return attrs.evolve(self, **{field: value for field, value in changes.items() if value is not UNSET})
 

@@ -87,18 +87,24 @@ def processes(found: Any) -> str:
         heads,
         [
             (
-                each["pid"], each["name"], each["label"], each["application"], each["mailbox"], len(each["links"]),
-                len(each["monitors"]), "yes" if each["trap_exit"] else "no", seconds(each["age"]),
+                each["pid"], each["name"], each["label"], each["application"], _mailbox(each["mailbox"], each),
+                len(each["links"]), len(each["monitors"]), "yes" if each["trap_exit"] else "no", seconds(each["age"]),
             )
             for each in found
         ],
     )  # fmt: skip
 
 
+def _mailbox(waiting: int, found: Any) -> str:
+    bound = "" if found["bound"] is None else f"/{found['bound']}"
+    dropped = f", {found['dropped']} dropped" if found["dropped"] else ""
+    return f"{waiting}{bound}{dropped}"
+
+
 def state(found: Any) -> str:
     name = "" if found["name"] is None else f"{found['name']} "
     held = f"{GAP}suspended" if found["suspended"] else ""
-    lines = [f"{name}{found['pid']} {found['label']}{GAP}mailbox {found['waiting']}{held}"]
+    lines = [f"{name}{found['pid']} {found['label']}{GAP}mailbox {_mailbox(found['waiting'], found)}{held}"]
     width = max(map(len, found["attributes"]), default=0)
     lines += [f"  {key.ljust(width)} = {value}" for key, value in found["attributes"].items()]
     if found["debug"]:

@@ -9,6 +9,7 @@ from itertools import islice
 import attrs
 
 from .._pure.ids import UNNAMED_NODE, Pid, parse_pid
+from ..bounded_mailbox import BoundedMailbox
 from ..node import Node
 from ..runtime import Process
 from ..signals import Item
@@ -29,6 +30,10 @@ class ProcessInfo:
     application: str | None
     mailbox: int
     """Messages that wait."""
+    bound: int | None
+    """How many of them may be the users', if there is a bound."""
+    dropped: int
+    """Messages for which there was no room."""
     links: tuple[Pid, ...]
     monitors: tuple[Item, ...]
     """What it watches."""
@@ -54,6 +59,10 @@ class StateInfo:
     """The messages that wait, the first ones of them."""
     waiting: int
     """How many wait in all."""
+    bound: int | None
+    """How many of them may be the users', if there is a bound."""
+    dropped: int
+    """Messages for which there was no room."""
     stack: str
     """Where it is."""
     suspended: bool
@@ -78,6 +87,8 @@ def processes(node: Node) -> list[ProcessInfo]:
             label=process.label,
             application=process.application,
             mailbox=len(process.mailbox.queue),
+            bound=_bound_of(process),
+            dropped=_dropped_by(process),
             links=tuple(process.links),
             monitors=tuple(process.monitors.values()),
             monitored_by=tuple(watcher for watcher, _ in process.watchers.values()),
@@ -111,11 +122,21 @@ def state(node: Node, process: Process) -> StateInfo:
         attributes={name: printed(value) for name, value in seen.state.items()},
         mailbox=tuple(map(printed, waiting)),
         waiting=len(queue),
+        bound=_bound_of(process),
+        dropped=_dropped_by(process),
         stack=stack_of(process),
         suspended=process.suspended,
         debug=seen.debug,
         log=tuple(map(str, seen.log)),
     )
+
+
+def _bound_of(process: Process) -> int | None:
+    return process.mailbox.bound.size if isinstance(process.mailbox, BoundedMailbox) else None
+
+
+def _dropped_by(process: Process) -> int:
+    return process.mailbox.drops.count if isinstance(process.mailbox, BoundedMailbox) else 0
 
 
 def age_of(process: Process) -> float:
