@@ -37,6 +37,7 @@ async def register(
     When this returns `True`, every node that is connected with the one of the process knows it. Of several that ask
     at the same time one gets the name. `False` if somebody has it or is about to, or if the process has another
     global name, unless `several` allows that. A node that falls silent is waited for as long as it is connected.
+    Given up by its caller, it is undone, if the process is of this node.
 
     `resolve` decides when nodes meet that both have the name; see `regrow.clashes`. For a process of another node it
     has to be portable. Raises `ValueError` for no name, `NoProcess` for a dead process of this node.

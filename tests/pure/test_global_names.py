@@ -278,6 +278,22 @@ def test_a_registration_in_place_of_another_replaces_it_without_a_gap() -> None:
     assert [node.whereis("x") for node in pair.nodes.values()] == [B, B]
 
 
+def test_a_claim_in_place_of_another_is_not_harmed_by_hearing_of_that_again() -> None:
+    """Its owner may have been lost and met anew meanwhile."""
+    pair = Pair()
+    pair.do(pair.nodes["a"].register("x", A, 1, 1))
+    pair.news()
+    pair.nodes["b"].up("silent")
+    pair.do(pair.nodes["b"].register("x", B, 2, 2, replace=True))
+    assert pair.news() == []
+    pair.nodes["a"].down("b")
+    pair.nodes["b"].down("a")
+    pair.join()
+    assert pair.news() == []
+    pair.do(pair.nodes["b"].down("silent"))
+    assert pair.news() == [Done(2, B), Freed("x", A)]
+
+
 @row("GLB-004")
 def test_a_replaced_entry_that_its_owner_has_not_dropped_yet_is_not_shown() -> None:
     """A third node may hear of the new one first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 DEPTHS = ("short", "full", "long")
+NAMES_SEEDS_SHORT = 10_000  # takes a few seconds
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -19,6 +20,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    if config.getoption("--election-depth") == "long":
+    if config.getoption("--election-depth") == "long" or config.getoption("--names-seeds") > NAMES_SEEDS_SHORT:
         for item in items:
             item.add_marker(pytest.mark.timeout(3600))
