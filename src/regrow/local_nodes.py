@@ -146,7 +146,7 @@ def connect(record: Record, timeout_s: float | None = None) -> socket.socket:
     Raises `ConnectionError` if nobody listens there or it is somebody else's, `TimeoutError`, `RuntimeDirectoryError`.
     """
     if record.socket is None:
-        raise ConnectionRefusedError(f"{record.name} does not listen yet")
+        raise ConnectionRefusedError("it is still starting, and does not listen yet")
     path = Path(record.socket)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(timeout_s)
@@ -154,10 +154,10 @@ def connect(record: Record, timeout_s: float | None = None) -> socket.socket:
         with opened(path.parent) as folder:
             connection.connect(address_of(path, folder))
         if not is_own_user(connection):
-            raise ConnectionRefusedError(f"the socket of {record.name} belongs to another user")
+            raise ConnectionRefusedError("its socket belongs to another user")
     except FileNotFoundError:
         connection.close()
-        raise ConnectionRefusedError(f"{record.name} does not listen any more") from None
+        raise ConnectionRefusedError("it does not listen any more") from None
     except BaseException:
         connection.close()
         raise

@@ -112,6 +112,15 @@ def test_what_reads_prints_tables_for_people(node: RunningNode, say: Say) -> Non
     assert say("crashes").stdout == "no crashes\n"
 
 
+def test_a_terminal_that_cannot_show_everything_is_shown_the_rest(machine: Machine, node: RunningNode) -> None:
+    """The branches of a tree, for example."""
+    machine.environment = {**machine.environment, "PYTHONIOENCODING": "ascii"}
+    assert machine.regrow("app", "start", "moods").exit_code == 0
+    outcome = machine.regrow("tree")
+    assert (outcome.exit_code, outcome.stderr) == (0, "")
+    assert outcome.stdout.splitlines()[1].startswith("\\u2514\\u2500 top")
+
+
 def test_a_crash_is_told_with_its_traceback(node: RunningNode, say: Say) -> None:
     """The text and the place, beside what the supervisor did."""
     say("app", "start", "moods")
@@ -156,6 +165,7 @@ def test_an_expression_is_evaluated_in_the_node(node: RunningNode, say: Say) -> 
     assert say("rpc", "await moods.add(3)") == Outcome(0, "3\n", "")
     assert say("rpc", "('a', {1: None})") == Outcome(0, "('a', {1: None})\n", "")
     assert json.loads(say("rpc", "--json", "('a', {1: None})").stdout) == ["a", {"1": None}]
+    assert say("rpc", "chr(0xDC80)", "--json") == Outcome(0, '"\\udc80"\n', "")
     assert say("rpc", "1 / 0") == Outcome(1, "", "regrow: ZeroDivisionError: division by zero\n")
     assert say("rpc", "1 +").exit_code == 2
     traceback = say("rpc", "--traceback", "1 / 0")

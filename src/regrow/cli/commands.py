@@ -46,8 +46,9 @@ def argument(*flags: str, **settings: Any) -> Argument:
 
 
 def say(text: str) -> None:
-    """Print a line to standard output, at once."""
-    sys.stdout.write(f"{text}\n")
+    """Print a line to standard output, at once; what its encoding has no bytes for, escaped."""
+    encoding = sys.stdout.encoding
+    sys.stdout.write(f"{text}\n".encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
 
 
@@ -93,7 +94,7 @@ def reads(
     def run(options: Options) -> None:
         given = {name: getattr(options, name) for name in names}
         result = ask(pick(options.node), words, given, options.timeout)
-        say(json.dumps(result, indent=2, ensure_ascii=False) if options.json else show(result))
+        say(json.dumps(result, indent=2) if options.json else show(result))
 
     return Command(words, help, run, (*arguments, NODE, JSON, _patience(patience_s)))
 
@@ -129,7 +130,7 @@ def _rpc(options: Options) -> None:
             sys.stderr.write(refused.detail)
             raise Refused("", refused.exit_code) from None  # all has been said
         raise
-    say(json.dumps(result, indent=2, ensure_ascii=False) if options.json else result)
+    say(json.dumps(result, indent=2) if options.json else result)
 
 
 def _app_start(options: Options) -> None:
