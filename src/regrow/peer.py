@@ -51,7 +51,7 @@ R = TypeVar("R")
 BOOT_TIMEOUT_S = 30.0
 STOP_TIMEOUT_S = 10.0
 DRAIN_S = 1.0  # what an ended node wrote last is there already; somebody it started may hold the pipe for longer
-OUTPUT_LINES_MAX = 1000
+OUTPUT_BYTES_MAX = 64 * 1024  # of what it writes, the last are kept
 CHUNK = 64 * 1024
 
 __all__ = ["Options", "Peer", "PeerServer", "State", "start", "start_link"]
@@ -131,7 +131,7 @@ class Peer:
         self._codec = _codec(options.get("portable", ()))
         self._process: OsProcess
         self._group: TaskGroup
-        self._output: deque[str] = deque(maxlen=OUTPUT_LINES_MAX)
+        self._output = b""
         self._was_up = False
         self._booted = anyio.Event()  # up, or down before it was
         self._down = anyio.Event()
@@ -178,7 +178,7 @@ class Peer:
     @property
     def output(self) -> str:
         """The last that it wrote to standard error."""
-        return "".join(self._output)
+        return self._output.decode(errors="replace")
 
     async def up(self) -> None:
         """Wait until it is up. Raises `BootFailed`, and `PeerDown` if it has been up and is not any more."""
@@ -313,7 +313,7 @@ class Peer:
     async def _read_output(self, drained: anyio.Event) -> None:
         if self._process.stderr is not None:
             async for data in self._process.stderr:
-                self._output.append(data.decode(errors="replace"))
+                self._output = (self._output + data)[-OUTPUT_BYTES_MAX:]
         drained.set()
 
 
@@ -343,7 +343,8 @@ class _Question:
 class PeerServer(GenServer):
     """Holds a peer: it is up when the server has started, and has stopped when the server ends.
 
-    If the peer goes down by itself, the server crashes with `PeerDown`, so that its supervisor starts both again.
+    If the peer goes down by itself, the server crashes with `PeerDown`, so that its supervisor starts both again. That
+    has to give it more time to stop than the peer may take: `child(PeerServer, name).with_(shutdown=15.0)`.
     """
 
     def __init__(self, name: str, **options: Unpack[Options]) -> None:

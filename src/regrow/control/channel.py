@@ -14,12 +14,13 @@ from typing import assert_never
 import anyio
 from anyio.abc import TaskGroup
 
-from .._pure.codec import FrameReader, NotPortable, Unreadable
+from .._pure.codec import BadFrame, FrameReader, NotPortable, Unreadable
+from ..errors import NotInNode
 from ..inspect import CONTROL_LABEL
 from ..messages import Failure
 from ..node import Node
 from ..peer_words import Answer, Ask, up_line
-from ..reasons import RemoteError
+from ..reasons import RemoteError, Shutdown
 from ..rpc_server import outcome_of
 from ..rpc_words import Exited, Outcome, Run, Unknown
 from ..runtime import Process
@@ -69,11 +70,17 @@ class Channel:
             data = os.read(self.reading, CHUNK)
             if not data:
                 return
-            for body in frames.feed(data):
-                assert self._node is not None, "nobody asks before the node is up"
-                ask = self._node.codec.decode(body)
-                assert isinstance(ask, Ask), "nobody who starts a node says anything else"
-                group.start_soon(self._answer, self._node, ask)
+            try:
+                for body in frames.feed(data):
+                    self._ask(group, body)
+            except BadFrame:
+                return
+
+    def _ask(self, group: TaskGroup, body: bytes) -> None:
+        ask = None if self._node is None else self._node.codec.decode(body)
+        if self._node is None or not isinstance(ask, Ask):
+            raise BadFrame("whoever starts a node asks it once it is up, and says nothing else")
+        group.start_soon(self._answer, self._node, ask)
 
     async def _answer(self, node: Node, ask: Ask) -> None:
         outcome = await _carry_out(node, ask.run)
@@ -116,7 +123,10 @@ async def _carry_out(node: Node, run: Run | Unreadable) -> Outcome | Failure:
     async def body(_process: Process) -> None:
         outcomes.append(await outcome_of(function, run))
 
-    process = node.runtime.spawn(body, CONTROL_LABEL, None)
+    try:
+        process = node.runtime.spawn(body, CONTROL_LABEL, None)
+    except NotInNode:
+        return Exited(Shutdown(), by_signal=True)  # it has stopped, and is about to say so
     await process.wait_ended()
     assert process.ended is not None, "waited for"
     return outcomes[0] if outcomes else Exited(process.ended, by_signal=True)
