@@ -27,7 +27,7 @@ FLOORS = [
     "reports timers relations",
     "process_timers bounded_mailbox",
     "runtime",
-    "refs children stopping call_cycles",
+    "refs children stopping call_cycles watchdog",
     "naming",
     "process gen timer",
     "sent_requests",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import enum
+import math
 import secrets
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
@@ -20,7 +22,7 @@ from anyio.abc import TaskGroup
 from . import dist_words, global_words, lock_server, peer_words, questions, rpc_words
 from ._backends import running_backend
 from ._pure.codec import Codec
-from ._pure.config import RPC_WORDS, ConfigError, NodeConfig, RpcWord, is_node_name
+from ._pure.config import RPC_WORDS, WATCHDOG_LEAST_S, ConfigError, NodeConfig, RpcWord, is_node_name
 from ._pure.ids import UNNAMED_NODE
 from .application_controller import ApplicationController
 from .behaviour import child, start_process
@@ -41,11 +43,21 @@ from .rpc_server import RpcSupervisor
 from .runtime import WORD, Here, Outsider, Process, Runtime, current, here, insist
 from .stopping import kill_late, stop_in_order, time_limit
 from .transport import Carrier, TcpCarrier
+from .watchdog import Watchdog
 from .wire import vocabulary
 
 # What the services of nodes say to each other.
 _WORDS = (dist_words, global_words, lock_server, questions, rpc_words, peer_words)
 _KINDS = tuple(kind for words in _WORDS for kind in words.KINDS)
+
+
+class Configured(enum.Enum):
+    """The type of `CONFIGURED`."""
+
+    CONFIGURED = "as the configuration says"
+
+
+CONFIGURED = Configured.CONFIGURED
 
 
 class Node:
@@ -68,13 +80,15 @@ class Node:
         clock: Clock | None = None,
         carrier: Carrier | None = None,
         rpc: RpcWord | None = None,
+        watchdog: float | Configured | None = CONFIGURED,
     ) -> None:
         """A node with its configuration, a file or read already, and the directories to find applications in.
 
         A node that has a name, such as `jc1@localhost`, can be reached by others that share its cookie: the one
         given, else that of the configured file. `portable` names modules whose `@portable` types and functions
         may cross nodes, besides those that the manifests on the path name. `carrier` replaces TCP. `rpc` says, instead
-        of the configuration, whether other nodes may call those functions: `"portable"` or `"off"`.
+        of the configuration, whether other nodes may call those functions: `"portable"` or `"off"`. `watchdog` is, also
+        instead of it, how many seconds something may block the loop before it is named; `None` for no watchdog.
 
         Raises `ConfigError` that lists all mistakes of the configuration; entering the node raises what keeps
         it from being reached, `NodeNameTaken`, `CookieError`, `OSError`, or `MandatoryNodesMissing`.
@@ -91,6 +105,7 @@ class Node:
         self.rpc = self.config.rpc if rpc is None else rpc
         if self.rpc not in RPC_WORDS:
             raise ValueError(f"rpc is one of {', '.join(map(repr, RPC_WORDS))}, not {rpc!r}")
+        self.watchdog_s = _watchdog_s(watchdog, self.config)
         self._running: _Running | None = None
 
     @property
@@ -177,6 +192,15 @@ def full_name(name: str) -> str:
     return whole
 
 
+def _watchdog_s(given: float | Configured | None, config: NodeConfig) -> float:
+    if given is None:
+        return math.inf
+    seconds = config.watchdog if given is CONFIGURED else given
+    if not seconds >= WATCHDOG_LEAST_S:  # so put, it catches NaN as well
+        raise ValueError(f"a watchdog takes at least {WATCHDOG_LEAST_S} s, not {given!r}; None is for no watchdog")
+    return seconds
+
+
 def _config(config: str | PathLike[str] | NodeConfig | None, manifests: Manifests) -> NodeConfig:
     if config is None:
         return NodeConfig()
@@ -208,6 +232,7 @@ class _Running:
         self._shutdown_timeout_s = node.config.shutdown_timeout
         self._group = group
         self._task_id = anyio.get_current_task().id
+        self._watchdog = None if math.isinf(node.watchdog_s) else Watchdog(self.runtime, node.watchdog_s)
         self._ticker = CancelScope(shield=True)
         self._scope = CancelScope()  # not shielded: the body belongs to the code around it as well
         self._token: Token[Here] | None = None
@@ -218,6 +243,8 @@ class _Running:
         await group.__aenter__()
         self = cls(node, group)
         group.start_soon(self._tick, name=f"timers of {node.name}")
+        if self._watchdog is not None:
+            self._watchdog.start()
         try:
             if node.rpc == "portable":  # before anybody can connect, and call
                 await start_process(self.runtime, child(RpcSupervisor, self.marked.functions), None, link=False)
@@ -366,6 +393,8 @@ class _Running:
         self.runtime.process_timers.cancel_all()
         await self._leave_net()
         self._ticker.cancel()
+        if self._watchdog is not None:
+            self._watchdog.stop()
 
     async def _stop_processes(self) -> None:
         """Stop those that have an orderly end, then kill what is left until nobody is."""

@@ -202,6 +202,35 @@ class RefusalReport(Report):
 
 
 @attrs.frozen
+class BlockReport(Report):
+    """Something keeps the loop of a node from turning, so that nothing else can run: who, and its stack meanwhile."""
+
+    kind = "block"
+
+    node: str
+    pid: Pid | None
+    """`None` if it is not one of the processes."""
+    name: str | None
+    label: str
+    blocked_s: float
+    """So far, or in all if it is over."""
+    stack: str
+    """Where it was when that was seen."""
+    over: bool = False
+    at: float = attrs.field(factory=time.time)
+
+    def ended(self, blocked_s: float) -> BlockReport:
+        """The report that it is over."""
+        return attrs.evolve(self, blocked_s=blocked_s, over=True, at=time.time())
+
+    def __str__(self) -> str:
+        who = self.label if self.pid is None else f"{self.name or self.label} {self.pid}"
+        if self.over:
+            return f"{who} does not block {self.node} any more; it did for {self.blocked_s:.1f} s"
+        return f"{who} blocks {self.node}, for {self.blocked_s:.1f} s so far; it is at\n{self.stack}"
+
+
+@attrs.frozen
 class ProgressReport(Report):
     """A supervisor has started a child."""
 

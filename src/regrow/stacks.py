@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from itertools import dropwhile
 from pathlib import Path
 from types import FrameType
@@ -81,10 +81,10 @@ def printed(frames: Iterable[FrameType]) -> str:
     return "".join(traceback.StackSummary.extract(iter(entries)).format()).rstrip() or NO_TASK
 
 
-def own_frames(process: object, frames: list[FrameType]) -> list[FrameType]:
+def own_frames(process: object, frames: Sequence[FrameType]) -> list[FrameType]:
     """What of the stack of a process's task is the work of what it runs: of its user's code, if there is some."""
-    last = max(i for i, frame in enumerate(frames) if _self_of(frame) is process)
-    own = frames[last + 1 :] or frames[-1:]
+    methods = (i for i, frame in enumerate(frames) if process is not None and _self_of(frame) is process)
+    own = [*frames[max(methods, default=-1) + 1 :]] or [*frames[-1:]]
     return [*dropwhile(lambda frame: frame.f_code.co_filename.startswith(PACKAGE), own)] or own
 
 

@@ -146,8 +146,10 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"node": {"peers": ["jc9@h2"]}}, "node.peers: must be a table, not ['jc9@h2']"),
     # misspelt keys and tables
     ({"node": {"cookie": "x"}}, "node.cookie: unknown key, did you mean 'cookie_file'?"),
-    ({"node": {"zzz": 1}}, "node.zzz: unknown key; known are cookie_file, listen, peers, rpc"),
+    ({"node": {"zzz": 1}}, "node.zzz: unknown key; known are cookie_file, listen, peers, rpc, watchdog"),
     ({"node": {"rpc": "all"}}, "node.rpc: must be 'off' or 'portable', not 'all'"),
+    ({"node": {"watchdog": 0}}, "node.watchdog: must be seconds, at least 0.01, or inf, not 0"),
+    ({"node": {"watchdog": False}}, "node.watchdog: must be seconds, at least 0.01, or inf, not False"),
     ({"node": {"listen": {"port": 1}}}, "node.listen.port: unknown key, did you mean 'port_min'?"),
     (
         {"kernel": {"net_ticktime": 1}},

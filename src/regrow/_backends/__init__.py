@@ -1,12 +1,15 @@
 """What anyio does not have, on each event loop. Nothing else in regrow may import asyncio or trio.
 
 Waiting for a value and waking the waiter: anyio's events cost a checkpoint each, and these few lines are what every
-message and every call goes through. And tidying up behind code that has left scopes open in its task.
+message and every call goes through. Tidying up behind code that has left scopes open in its task. And what a thread
+beside the loop can ask about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import Context
+from types import FrameType
 from typing import ClassVar, Protocol
 
 from anyio import CancelScope
@@ -39,6 +42,20 @@ class Backend(Protocol):
         could not end without an error, and that would cancel whoever lives in the same task group. The task
         itself has as many groups open outside of `outermost` as said.
         """
+        ...
+
+    # -- for other threads; frames are those of the loop's thread, outermost first
+
+    def call_from_thread(self, callback: Callable[[], None]) -> bool:
+        """Have the loop call it soon, waking it if need be. Whether there is still a loop."""
+        ...
+
+    def is_asleep(self, frames: Sequence[FrameType]) -> bool:
+        """Whether the loop waits for something to happen; false where that cannot be told."""
+        ...
+
+    def running(self, frames: Sequence[FrameType]) -> tuple[Context | None, Sequence[FrameType]]:
+        """The context of what the loop is running, if that can be told, and those of the frames that belong to it."""
         ...
 
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
+from types import FrameType
 from typing import Any, ClassVar
 
 from anyio import CancelScope
@@ -15,6 +17,8 @@ from anyio._backends import _asyncio as anyio_asyncio
 
 from ..messages import Promise
 
+_RUN = asyncio.Handle._run.__code__  # pyright: ignore  # by which the loop runs whatever is to be run
+
 
 class AsyncioBackend:
     """The backend of the asyncio loop that runs."""
@@ -22,9 +26,9 @@ class AsyncioBackend:
     name: ClassVar = "asyncio"
 
     def __init__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self.promise: Callable[[], Promise] = loop.create_future
-        self.current_task: Callable[[], object] = partial(asyncio.current_task, loop)
+        self._loop = asyncio.get_running_loop()
+        self.promise: Callable[[], Promise] = self._loop.create_future
+        self.current_task: Callable[[], object] = partial(asyncio.current_task, self._loop)
 
     def checkpoint(self) -> Awaitable[None]:
         return asyncio.sleep(0)
@@ -42,6 +46,23 @@ class AsyncioBackend:
                     with suppress(asyncio.CancelledError):  # a stray one: whatever is cancelled here has been left
                         await asyncio.wait(running)
             scope.__exit__(None, None, None)
+
+    def call_from_thread(self, callback: Callable[[], None]) -> bool:
+        try:
+            self._loop.call_soon_threadsafe(callback)
+        except RuntimeError:
+            return False
+        return True
+
+    def is_asleep(self, frames: Sequence[FrameType]) -> bool:
+        return [frame.f_code.co_name for frame in frames[-2:]] == ["_run_once", "select"]
+
+    def running(self, frames: Sequence[FrameType]) -> tuple[Context | None, Sequence[FrameType]]:
+        for i, frame in reversed([*enumerate(frames)]):
+            if frame.f_code is _RUN:
+                handle: Any = frame.f_locals["self"]  # none at its very end
+                return getattr(handle, "_context", None), frames[i + 1 :]
+        return None, frames
 
 
 def _tasks_in(scope: Any) -> Iterator[asyncio.Task[Any]]:

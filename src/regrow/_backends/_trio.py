@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextvars import Context
+from types import FrameType
 from typing import Any, ClassVar
 
 import trio
 from anyio import CancelScope
-from trio.lowlevel import Abort, Task, current_task, reschedule, wait_task_rescheduled
+from trio.lowlevel import Abort, Task, current_task, current_trio_token, reschedule, wait_task_rescheduled
 
 
 class TrioPromise:
@@ -49,6 +51,7 @@ class TrioBackend:
     name: ClassVar = "trio"
 
     def __init__(self) -> None:
+        self._token = current_trio_token()
         self.current_task: Callable[[], object] = current_task
 
     def promise(self) -> TrioPromise:
@@ -63,3 +66,19 @@ class TrioBackend:
             nursery.cancel_scope.cancel()
             await nursery._nested_child_finished(None)  # pyright: ignore[reportPrivateUsage]
             nursery.cancel_scope.__exit__(None, None, None)
+
+    def call_from_thread(self, callback: Callable[[], None]) -> bool:
+        try:
+            self._token.run_sync_soon(callback)
+        except trio.RunFinishedError:
+            return False
+        return True
+
+    def is_asleep(self, frames: Sequence[FrameType]) -> bool:
+        return [frame.f_code.co_name for frame in frames[-1:]] == ["get_events"]
+
+    def running(self, frames: Sequence[FrameType]) -> tuple[Context | None, Sequence[FrameType]]:
+        for i, frame in reversed([*enumerate(frames)]):
+            if frame.f_code.co_name == "unrolled_run" and isinstance(task := frame.f_locals.get("task"), Task):
+                return task.context, frames[i + 1 :]
+        return None, frames

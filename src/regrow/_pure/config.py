@@ -18,6 +18,7 @@ ARBITERS_THERE_ARE: Final = ("none",)
 TAKEOVERS: Final = ("stop_first", "overlap")
 RpcWord: TypeAlias = Literal["off", "portable"]
 RPC_WORDS: Final[tuple[RpcWord, ...]] = ("off", "portable")
+WATCHDOG_LEAST_S: Final = 0.01
 PORT_MAX: Final = 65_535
 
 Groups: TypeAlias = tuple[tuple[str, ...], ...]
@@ -68,6 +69,8 @@ class NodeConfig:
     listen: Listen = Listen()
     peers: Mapping[str, Address] = attrs.field(factory=dict[str, Address], converter=read_only)
     """Where nodes on other hosts are, by name."""
+    watchdog: float = 0.5
+    """Seconds that something may block the loop before it is named; infinite for no watchdog."""
     rpc: str = "off"
     """Whether other nodes may call the portable functions of this one: "portable", or "off"."""
     sync_nodes_mandatory: tuple[str, ...] = ()
@@ -91,7 +94,7 @@ def parse_config(document: Mapping[str, object], where: str, applications: Colle
     mistakes = Mistakes(where)
     top = Table(mistakes, "", document)
     node, kernel = top.table("node"), top.table("kernel")
-    node.only("cookie_file", "listen", "peers", "rpc")
+    node.only("cookie_file", "listen", "peers", "watchdog", "rpc")
     kernel.only(
         "sync_nodes_mandatory", "sync_nodes_optional", "sync_nodes_timeout", "net_tick_time", "shutdown_timeout",
         "distributed",
@@ -101,6 +104,7 @@ def parse_config(document: Mapping[str, object], where: str, applications: Colle
         cookie_file=node.text("cookie_file", "~/.regrow.cookie"),
         listen=_listen(node.table("listen")),
         peers=_peers(node.table("peers")),
+        watchdog=node.seconds("watchdog", 0.5, least=WATCHDOG_LEAST_S),
         rpc=node.word("rpc", RPC_WORDS, "off"),
         sync_nodes_mandatory=kernel.names("sync_nodes_mandatory", sync_nodes),
         sync_nodes_optional=kernel.names("sync_nodes_optional", sync_nodes),

@@ -1,0 +1,285 @@
+"""Who blocks the loop is named, with its stack, while it does; and nobody else ever is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from itertools import count
+from typing import Any
+
+import anyio
+import pytest
+from anyio import to_thread
+
+from regrow import GenServer, Node, NodeNameTaken, Reason, cast, child, spawn, start
+from regrow._pure.config import NodeConfig
+from regrow.reports import LOGGER, BlockReport
+from tests.local.process_kit import idle, run_in
+
+PATIENCE_S = 30.0  # of what blocks, for the report that is to come meanwhile
+LIMIT_S = 0.02
+
+
+class Reported(logging.Handler):
+    """Keeps the reports of blocks, and says so to whoever blocks."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reports: list[BlockReport] = []
+        self.begun, self.over = threading.Event(), threading.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if vars(record).get("report") == "block":
+            (report,) = record.args  # type: ignore[misc]
+            assert isinstance(report, BlockReport)
+            self.reports.append(report)
+            (self.over if report.over else self.begun).set()
+
+    def wait(self) -> None:
+        """Block the loop until that was reported."""
+        assert self.begun.wait(PATIENCE_S), "not reported while it blocks"
+        self.begun.clear()
+
+    def compute(self) -> None:
+        """The same without ever sleeping."""
+        while not self.begun.is_set():
+            pass
+        self.begun.clear()
+
+    async def wait_over(self) -> None:
+        """Wait until the end was reported."""
+        await to_thread.run_sync(self.over.wait)
+        self.over.clear()
+
+    async def only(self) -> BlockReport:
+        """What was reported at the beginning of the only block, once its end was reported too."""
+        await self.wait_over()
+        begun, over = self.reports
+        assert (begun.over, over.over) == (False, True)
+        assert LIMIT_S <= begun.blocked_s <= over.blocked_s
+        assert (begun.pid, begun.stack) == (over.pid, over.stack)
+        self.reports.clear()
+        return begun
+
+
+@pytest.fixture
+def reported() -> Iterator[Reported]:
+    handler = Reported()
+    LOGGER.addHandler(handler)
+    yield handler
+    LOGGER.removeHandler(handler)
+
+
+class Blocking(GenServer):
+    def __init__(self, block: Callable[[], object]) -> None:
+        self.block = block
+
+    @cast
+    async def run(self) -> None:
+        self.block()
+
+    async def terminate(self, reason: Reason) -> None:
+        self.block()
+
+
+def watched(**changes: Any) -> Node:
+    return Node("here@localhost", watchdog=LIMIT_S, **changes)
+
+
+async def has_done(work: Callable[[], Awaitable[object]]) -> None:
+    async with anyio.create_task_group() as group:
+        group.start_soon(work)
+
+
+def watchdogs() -> list[str]:
+    """The threads that there are."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("watchdog of ")]
+
+
+@pytest.mark.parametrize("way", ["wait", "compute"])
+async def test_a_handler_that_blocks_the_loop_is_named_with_its_stack_while_it_does(
+    way: str, reported: Reported
+) -> None:
+    """Whether it sleeps or computes: it goes on only when it has been reported."""
+    async with watched():
+        ref = await start(child(Blocking, getattr(reported, way)).named("blocking"))
+        Blocking.run(ref)
+        report = await reported.only()
+        assert (report.node, report.pid, report.name, report.label) == (
+            "here@localhost",
+            ref.pid,
+            "blocking",
+            "Blocking",
+        )
+        assert "in run\n    self.block()" in report.stack
+        assert f"in {way}" in report.stack
+        assert "asyncio" not in report.stack
+        assert str(report).startswith(f"blocking {ref.pid} blocks here@localhost, for ")
+
+
+async def test_one_block_is_reported_once_and_the_next_again(
+    reported: Reported, caplog: pytest.LogCaptureFixture
+) -> None:
+    """However long it lasts: its end tells."""
+    async with watched():
+
+        def blocks_on() -> None:
+            reported.wait()
+            assert not reported.begun.wait(10 * LIMIT_S)
+
+        ref = await start(Blocking, blocks_on)
+        for _ in range(2):
+            Blocking.run(ref)
+            await reported.wait_over()
+        assert [report.over for report in reported.reports] == [False, True, False, True]
+        assert reported.reports[1].blocked_s >= 10 * LIMIT_S
+    texts = [record.message for record in caplog.records]
+    assert texts[1] == f"Blocking {ref.pid} does not block here@localhost any more; it did for {_told(reported)} s"
+
+
+def _told(reported: Reported) -> str:
+    return f"{reported.reports[1].blocked_s:.1f}"
+
+
+async def test_a_task_that_a_process_has_started_blocks_in_its_name(reported: Reported) -> None:
+    """It is part of the process."""
+
+    async def blocks() -> None:
+        reported.wait()
+
+    async with watched():
+        pid = spawn(has_done, blocks)
+        report = await reported.only()
+        assert (report.pid, report.label) == (pid, "has_done")
+        assert "in blocks\n" in report.stack
+
+
+async def test_the_body_of_a_node_is_named_too(reported: Reported) -> None:
+    """It has no task of its own, but one it runs in."""
+    async with watched() as node:
+        reported.wait()
+        report = await reported.only()
+        assert node.runtime.body is not None
+        assert (report.pid, report.label) == (node.runtime.body.pid, "node body")
+        assert "in test_the_body_of_a_node_is_named_too" in report.stack
+
+
+async def test_what_is_no_process_is_shown_by_its_stack(reported: Reported) -> None:
+    """A web handler in the same loop, say."""
+
+    async def stranger() -> None:
+        await entered.wait()
+        reported.wait()
+
+    entered = anyio.Event()
+    async with anyio.create_task_group() as outside:
+        outside.start_soon(stranger)
+        async with watched():
+            entered.set()
+            report = await reported.only()
+            assert (report.pid, report.name, report.label) == (None, None, "something outside of the processes")
+            assert "in stranger" in report.stack
+            assert str(report).startswith("something outside of the processes blocks here@localhost, for ")
+
+
+async def test_who_blocks_the_end_of_its_node_is_named_too(reported: Reported) -> None:
+    """The watch ends last."""
+    async with watched():
+        ref = await start(Blocking, reported.wait)
+        assert watchdogs() == ["watchdog of here@localhost"]
+    assert [report.pid for report in reported.reports] == [ref.pid] * len(reported.reports)
+    assert "in terminate" in reported.reports[0].stack
+    assert watchdogs() == []
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_an_idle_node_is_not_woken(loop: str, reported: Reported) -> None:
+    """The watch looks, and asks nothing of a loop that sleeps. (In tests, trio runs as a guest, and cannot be seen.)"""
+    asked = anyio.run(_times_asked, backend=loop)
+    assert asked <= 1  # as it went to sleep
+    assert reported.reports == []
+
+
+async def _times_asked() -> int:
+    looks, asked = count(1), count()
+    enough = threading.Event()
+    async with watched() as node:
+        backend: Any = node.runtime.backend
+        is_asleep, call_from_thread = backend.is_asleep, backend.call_from_thread
+
+        def look(frames: Any) -> bool:
+            if next(looks) == 20:
+                enough.set()
+            return is_asleep(frames)
+
+        def ask(callback: Callable[[], None]) -> bool:
+            next(asked)
+            return call_from_thread(callback)
+
+        backend.is_asleep, backend.call_from_thread = look, ask
+        await to_thread.run_sync(enough.wait)
+        return next(asked)
+
+
+async def test_there_may_be_no_watchdog() -> None:
+    """The thread is all there is of it."""
+    config = NodeConfig(watchdog=float("inf"))
+    for node in (Node(watchdog=None), Node(watchdog=float("inf")), Node(config=config)):
+        async with node:
+            assert watchdogs() == []
+
+
+async def test_a_watchdog_of_no_time_is_a_mistake() -> None:
+    """It would name everybody."""
+    for seconds in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="a watchdog takes at least"):
+            Node(watchdog=seconds)
+
+
+async def test_a_node_that_cannot_be_entered_leaves_no_thread() -> None:
+    """Nor does one that was entered and left."""
+    async with watched():
+        with pytest.raises(NodeNameTaken):
+            await run_in(watched(), idle)
+        assert len(watchdogs()) == 1
+    assert watchdogs() == []
+
+
+SUSPENDED = f"""
+import anyio, logging, signal, sys
+from regrow import Node
+
+logging.basicConfig(level="INFO", stream=sys.stdout)
+
+async def main():
+    async with Node(watchdog={LIMIT_S}):
+        with anyio.open_signal_receiver(signal.SIGUSR1) as signals:
+            print("ready", flush=True)
+            async for _ in signals:
+                await anyio.sleep({20 * LIMIT_S})  # in which whatever is to be reported is
+                print("awake", flush=True)
+                return
+
+anyio.run(main, backend=sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "trio"])
+def test_an_os_process_that_was_suspended_has_blocked_nothing(loop: str) -> None:
+    """As by Ctrl-Z, or on a machine that sleeps: its clock went on, and it did not."""
+    command = [sys.executable, "-c", SUSPENDED, loop]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as suspended:
+        assert suspended.stdout is not None
+        assert suspended.stdout.readline() == "ready\n"
+        os.kill(suspended.pid, signal.SIGSTOP)
+        os.waitpid(suspended.pid, os.WUNTRACED)
+        threading.Event().wait(20 * LIMIT_S)
+        os.kill(suspended.pid, signal.SIGCONT)
+        os.kill(suspended.pid, signal.SIGUSR1)
+        assert suspended.stdout.read() == "awake\n"
+    assert suspended.returncode == 0
