@@ -27,7 +27,7 @@ from .dist_kit import (
     stop,
     take_over,
 )
-from .kit import reported, until
+from .kit import connected, reported, until, warnings
 
 
 @row("DAP-001", "DAP-016")
@@ -407,6 +407,18 @@ async def test_a_takeover_by_hand_that_fails_leaves_its_node_standing_by(sharing
             await take_over(b)
         await reported(lambda: (phase(a), phase(b), seen(b).runs_at) == ("running", "standby", A))
         assert COPIES == [("one", A)]
+
+
+async def test_nothing_is_said_against_a_node_that_leaves_in_order(
+    sharing: Sharing, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those that share applications with it try at once to reach it again, and find nobody: that is no trouble."""
+    async with sharing.node(A) as a:
+        async with sharing.node(B) as b, sharing.node(C) as c:
+            await started(a, b, c)
+        await reported(lambda: phase(a) == "running" and not connected(a))
+        await until(lambda: a.net_kernel is not None and not a.net_kernel.connecting())
+    assert warnings(caplog, "connection") == []
 
 
 @row("DAP-021")
