@@ -44,6 +44,7 @@ FLOORS = [
     "application_master",
     "environments manifests",
     "application_controller",
+    "config_change",
     "runtime_directory",
     "local_nodes",
     "cookie discovery",

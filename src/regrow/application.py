@@ -109,6 +109,16 @@ def unset_env(app: str, key: str, persistent: bool = False) -> None:
     _controller().environments.unset(app, key, persistent=persistent)
 
 
+async def reload_config() -> list[str]:
+    """Read the node's configuration file again: environments change, and `config_change` of those that run is called.
+
+    Only the keys that the file says something else about are touched; persistent values stay. Returns the names of the
+    applications that were told, in the order of their start. Raises `ConfigError` with all mistakes, and leaves all as
+    it was; `ApplicationError` if a `config_change` failed, once all have been told.
+    """
+    return await current_node().reload_config()
+
+
 def get_key(app: str, key: str) -> Any:
     """An entry of a loaded application's manifest, such as `"description"`; `None` if there is none."""
     loaded = _controller().loaded.get(app)

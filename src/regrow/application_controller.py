@@ -8,7 +8,6 @@ the controller from answering, and whoever waits does so on a promise of his own
 from __future__ import annotations
 
 import enum
-import importlib
 from contextlib import suppress
 from typing import Protocol
 
@@ -19,7 +18,6 @@ from ._pure.manifest import Manifest
 from ._pure.start_order import OrderError, start_order
 from .application_master import (
     STOP_CALLBACK_S,
-    Application,
     ApplicationEnded,
     MasterRunner,
     NormalStart,
@@ -164,6 +162,19 @@ class ApplicationController:
                 self._family(included, found)
         return found
 
+    def _included_in(self, manifest: Manifest) -> tuple[Manifest, ...]:
+        """The manifests of all that the application includes, each before those that it includes itself."""
+        found: dict[str, Manifest] = {}
+
+        def add(including: Manifest) -> None:
+            for name in including.included_applications:
+                if name in self.loaded and name not in found:
+                    found[name] = self.loaded[name].manifest
+                    add(found[name])
+
+        add(manifest)
+        return tuple(found.values())
+
     def _known(self, name: str) -> LoadedApplication:
         if name not in self.loaded:
             raise ApplicationError(name, Custom("not_loaded"))
@@ -265,7 +276,7 @@ class ApplicationController:
         if manifest.module is None:
             self._runs(application, start_type, None)
             return
-        runner = MasterRunner(manifest, lambda: _class_of(manifest), start_type)
+        runner = MasterRunner(manifest, self._included_in(manifest), start_type)
         master = self._runtime.spawn(
             runner.run, f"application {name}", None, group=self._runtime.home, bury_children=runner.bury_children
         )
@@ -480,13 +491,3 @@ def _settle_all(promises: list[Promise], outcome: object) -> None:
     for promise in waiting:
         if not promise.done():
             promise.set_result(outcome)
-
-
-def _class_of(manifest: Manifest) -> type[Application]:
-    """The application class that a manifest names. Raises what importing it raises, or `TypeError`."""
-    assert manifest.module is not None, "library applications have no class"
-    module, _, name = manifest.module.partition(":")
-    cls = getattr(importlib.import_module(module), name)
-    if not (isinstance(cls, type) and issubclass(cls, Application)):
-        raise TypeError(f"{manifest.module} is no Application")
-    return cls

@@ -7,7 +7,8 @@ end or for the order to stop, and takes it down: `prep_stop`, the tree in revers
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
+from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
 import attrs
@@ -26,6 +27,7 @@ from .supervisor import Supervisor
 
 HANDOFF_S = 5.0  # what an instance gets to hand over before it is stopped for a takeover
 STOP_CALLBACK_S = 5.0  # what `stop` gets after the application was killed
+CONFIG_CHANGE_S = 5.0  # what an instance gets to go by another configuration, before the next is told
 
 
 @attrs.frozen
@@ -68,11 +70,22 @@ class Application:
         raise TypeError(f"{type(self).__name__} does not say how it starts: define start()")
 
     async def start_phase(self, phase: str, start_type: StartType, args: object) -> None:
-        """Do one of the manifest's start phases, after `start`, in their order. Raising is a failed start."""
+        """Do one of the manifest's start phases, after `start`, in their order. Raising is a failed start.
+
+        Each phase is also asked, after the application itself, of those that it includes and that list it too.
+        """
 
     async def handoff(self) -> object:
         """What the next instance is to know; asked just before this one is stopped for a takeover (5 s at most)."""
         return None
+
+    async def config_change(
+        self, changed: Mapping[str, object], new: Mapping[str, object], removed: tuple[str, ...]
+    ) -> None:
+        """Go by another configuration, which was read again (5 s at most): values by key, and keys that are gone.
+
+        Called only if something is different; `get_env` gives the new values already.
+        """
 
     async def prep_stop(self) -> None:
         """Get ready to stop: the tree is still up."""
@@ -102,18 +115,27 @@ class StopOrder:
     ask_handoff: bool
 
 
+@attrs.frozen
+class ConfigChange:
+    """A request to the master: what is different in the application's environment. The reply: whether it went well."""
+
+    changed: Mapping[str, object]
+    new: Mapping[str, object]
+    removed: tuple[str, ...]
+
+
 class MasterRunner:
     """Runs one application in the master's process."""
 
     owns_children = True
 
-    def __init__(self, manifest: Manifest, load: Callable[[], type[Application]], start_type: StartType) -> None:
+    def __init__(self, manifest: Manifest, included: tuple[Manifest, ...], start_type: StartType) -> None:
         self.manifest = manifest
+        self.included = included
         self.start_type = start_type
         self.on_ready: Callable[[], None] = lambda: None
         self.start_failure: Reason | None = None
         self.handed_over: object = None
-        self._load = load
         self._application: Application | None = None
         self._root: Process | None = None
         self._stop_owed = False  # it has started, and its `stop` was not called yet
@@ -159,7 +181,7 @@ class MasterRunner:
 
     async def _start(self) -> None:
         manifest = self.manifest
-        self._application = application = self._load()()
+        self._application = application = _class_of(manifest)()
         ref = await finish(application.start(self.start_type, manifest.args))
         if not isinstance(ref, ServerRef):
             raise TypeError(f"start() of application {manifest.name} returned {ref!r}, not a supervisor's reference")
@@ -168,8 +190,21 @@ class MasterRunner:
             raise TypeError(f"start() of application {manifest.name} returned {ref!r}, which does not run")
         self._root = root
         self._process.link(root.pid)
-        for phase, args in manifest.start_phases:
+        await self._do_phases(application)
+
+    async def _do_phases(self, application: Application) -> None:
+        """Phase by phase: the application itself, then of those it includes whoever lists the phase too."""
+        wanted = {phase for phase, _ in self.manifest.start_phases}
+        parts = [
+            (dict(each.start_phases), _class_of(each)())
+            for each in self.included
+            if each.module is not None and not wanted.isdisjoint(dict(each.start_phases))
+        ]
+        for phase, args in self.manifest.start_phases:
             await finish(application.start_phase(phase, self.start_type, args))
+            for phases, part in parts:
+                if phase in phases:
+                    await finish(part.start_phase(phase, self.start_type, phases[phase]))
 
     async def _serve(self) -> Reason:
         """Wait for the end or the order to stop; the reason to end with."""
@@ -188,6 +223,8 @@ class MasterRunner:
                         await self._ask_handoff()
                     await self._take_down()
                     return Shutdown()
+                case Call(args=(ConfigChange() as change,)) as request:
+                    request.answer(await self._change_config(change))
                 case Call() as request:
                     request.answer(Failure(TypeError("an application master answers no such request")))
                 case _:
@@ -196,6 +233,18 @@ class MasterRunner:
     async def _ask_handoff(self) -> None:
         assert self._application is not None, "it runs"
         self.handed_over = await self._callback("handoff", self._application.handoff, HANDOFF_S)
+
+    async def _change_config(self, change: ConfigChange) -> bool:
+        application, went_well = self._application, False
+        assert application is not None, "it runs"
+
+        async def tell() -> None:
+            nonlocal went_well
+            await finish(application.config_change(change.changed, change.new, change.removed))
+            went_well = True
+
+        await self._callback("config_change", tell, CONFIG_CHANGE_S)
+        return went_well
 
     async def _take_down(self) -> None:
         """prep_stop, the tree in reverse, stop; the strays go with the master's group."""
@@ -239,6 +288,16 @@ class MasterRunner:
         self._process.runtime.reports.warning(
             f"{callback} of application {self.manifest.name} failed: {Crash(error)}", pid=self._process.pid
         )
+
+
+def _class_of(manifest: Manifest) -> type[Application]:
+    """The application class that a manifest names. Raises what importing it raises, or `TypeError`."""
+    assert manifest.module is not None, "library applications have no class"
+    module, _, name = manifest.module.partition(":")
+    cls = getattr(importlib.import_module(module), name)
+    if not (isinstance(cls, type) and issubclass(cls, Application)):
+        raise TypeError(f"{manifest.module} is no Application")
+    return cls
 
 
 def _start_reason(error: BaseException) -> Reason:

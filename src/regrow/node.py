@@ -27,6 +27,7 @@ from ._pure.ids import UNNAMED_NODE
 from .application_controller import ApplicationController
 from .behaviour import child, start_process
 from .clock import Clock, MonotonicClock
+from .config_change import change_config
 from .cookie import read_cookie
 from .discovery import Discovery
 from .dist_ac import DistributionController
@@ -101,6 +102,7 @@ class Node:
         self.carrier = carrier
         self.clock = MonotonicClock() if clock is None else clock
         self.manifests = Manifests(path)
+        self._config_file = None if isinstance(config, NodeConfig) else config
         self.config = _config(config, self.manifests)
         self.rpc = self.config.rpc if rpc is None else rpc
         if self.rpc not in RPC_WORDS:
@@ -152,6 +154,27 @@ class Node:
     def claim(self) -> Claim | None:
         """The node's name on this machine, while it is entered; `None` for one that is not found through it."""
         return self._entered().claim
+
+    async def reload_config(self) -> list[str]:
+        """Read the configuration file again, and tell each application that runs what is different for it.
+
+        Returns the names of those that were told, in the order of their start. Only the environments of applications
+        change while a node runs; what else is different is a warning, and waits for the next start of the node.
+        Raises `ConfigError` with all mistakes, and leaves all as it was; `ApplicationError` if a `config_change`
+        failed, once all have been told.
+        """
+        running = self._entered()
+        if self._config_file is None:
+            raise ConfigError([f"node {self.name} was given no configuration file that could be read again"])
+        config = read_config(self._config_file, self.manifests)
+        if attrs.evolve(config, env=self.config.env) != self.config:
+            running.runtime.reports.warning(
+                f"{self._config_file}: what has changed under [node] and [kernel] "
+                f"waits for the next start of {self.name}"
+            )
+        self.config = attrs.evolve(self.config, env=config.env)
+        with self.current():
+            return await change_config(running.applications, config.env)
 
     def _entered(self) -> _Running:
         if self._running is None:

@@ -83,6 +83,11 @@ class Scripted(Application):
     async def start_phase(self, phase: str, start_type: StartType, args: object) -> None:
         await step(f"{self.name} phase {phase}", f" {start_type} {args}")
 
+    async def config_change(
+        self, changed: Mapping[str, object], new: Mapping[str, object], removed: tuple[str, ...]
+    ) -> None:
+        await step(f"{self.name} config_change", f" {dict(changed)} {dict(new)} {list(removed)}")
+
     async def handoff(self) -> object:
         return await step(f"{self.name} handoff")
 

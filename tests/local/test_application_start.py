@@ -293,6 +293,44 @@ async def test_a_phase_that_fails_leaves_nothing_behind(apps: Apps, script: Scri
         await application.start("a")
 
 
+@row("APP-034", translated="also where OTP asks for `application_starter`; who lists no phase of it is left alone")
+async def test_each_phase_goes_through_what_is_included_before_the_next_one(apps: Apps, script: Script) -> None:
+    """From left to right, and what those include right after them; the application itself sets the phases."""
+    apps.add("a", included_applications=["i", "k"], start_phases=[["init", "of a"], ["go", "of a"]])
+    apps.add("i", included_applications=["j"], start_phases=[["init", "of i"], ["other", "of i"]])
+    apps.add("j", start_phases=[["init", "of j"], ["go", "of j"]])
+    apps.add("k", start_phases=[["go", "of k"]])
+    apps.add("m", included_applications=["n"])
+    apps.add("n", start_phases=["go"], module="nowhere:Nothing")
+    async with apps.node():
+        await application.start("a")
+        asked = [("init", "a"), ("init", "i"), ("init", "j"), ("go", "a"), ("go", "j"), ("go", "k")]
+        assert script.taken() == [*started("a"), *(f"a phase {phase} normal of {name}" for phase, name in asked)]
+        await application.start("m")
+        assert script.log == started("m")
+
+
+@row("APP-032")
+async def test_a_phase_that_fails_in_an_included_application_is_a_failed_start(apps: Apps, script: Script) -> None:
+    """As one of its own: nothing is left, and later ones are not asked."""
+    apps.add("a", included_applications=["i"], start_phases=["init", "go"])
+    apps.add("i", start_phases=["init"])
+    calls: list[None] = []
+
+    async def second_fails() -> None:
+        calls.append(None)
+        if len(calls) == 2:
+            await crash()
+
+    script.at("a phase init", second_fails)
+    async with apps.node() as node:
+        with pytest.raises(ApplicationError) as caught:
+            await application.start("a")
+        assert reason_of(caught) == "ValueError: boom"
+        assert script.log == [*started("a"), *["a phase init normal None"] * 2, "a worker stops"]
+        assert len(node.runtime.processes) == 1
+
+
 async def test_a_tree_that_ends_during_the_phases_ends_the_application_after_them(apps: Apps, script: Script) -> None:
     """It is started, and has ended."""
     apps.add("a", start_phases=["init", "go"])

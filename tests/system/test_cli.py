@@ -121,6 +121,21 @@ def test_a_terminal_that_cannot_show_everything_is_shown_the_rest(machine: Machi
     assert outcome.stdout.splitlines()[1].startswith("\\u2514\\u2500 top")
 
 
+def test_a_changed_configuration_is_read_by_a_node_that_runs(machine: Machine, backend: str, say: Say) -> None:
+    """Only whom it concerns is told; a file with mistakes is refused as at the start of a node."""
+    config = machine.config('[moods]\nmood = "good"\n')
+    with machine.node("--backend", backend, "--config", config, "--start", "moods") as node:
+        node.log_until("application moods started")
+        assert say("reload").stdout == "nothing has changed for an application that runs\n"
+        machine.config('[moods]\nmood = "better"\n')
+        assert say("reload").stdout == "told moods\n"
+        assert say("rpc", "application.get_env('moods', 'mood')").stdout == "'better'\n"
+        machine.config("[modes]\n")
+        refused = say("reload")
+        assert (refused.exit_code, refused.stdout) == (2, "")
+        assert "modes: neither a table of the node nor an application to be found" in refused.stderr
+
+
 def test_a_crash_is_told_with_its_traceback(node: RunningNode, say: Say) -> None:
     """The text and the place, beside what the supervisor did."""
     say("app", "start", "moods")

@@ -8,6 +8,8 @@ import signal
 
 import pytest
 
+from tests.harness import row
+
 from .nodes import PATIENCE_S, Machine, RunningNode, Say
 
 A, B = "a@localhost", "b@localhost"
@@ -193,13 +195,21 @@ def test_a_temporary_application_may_end_without_its_node(machine: Machine, node
     assert (info["state"], info["reason"]) == ("loaded", "killed")
 
 
-def test_a_start_that_fails_ends_the_node(machine: Machine, backend: str) -> None:
+@row("APP-037", translated="for any restart type; the node says that it is up before, and then exits with 1")
+@pytest.mark.parametrize(
+    ("restart", "told"),
+    [
+        ("temporary", "regrow: application moods: ValueError: not today"),
+        ("permanent", "regrow: a@localhost ended: application moods did not start: ValueError: not today"),
+    ],
+)
+def test_a_start_that_fails_ends_the_node(machine: Machine, backend: str, restart: str, told: str) -> None:
     """It was up, and then it could not do what it was there for."""
     config = machine.config('[moods]\nmood = "bad"\n')
-    with machine.node("--backend", backend, "--config", config, "--start", "moods") as node:
+    with machine.node("--backend", backend, "--config", config, "--start", "moods", "--type", restart) as node:
         outcome = node.outcome()
     assert outcome.exit_code == 1
-    assert outcome.stderr.splitlines()[-1] == "regrow: application moods: ValueError: not today"
+    assert outcome.stderr.splitlines()[-1] == told
 
 
 def test_a_start_of_what_is_not_there_is_not_found(machine: Machine) -> None:

@@ -225,6 +225,12 @@ COMMANDS: Sequence[Command] = (
     acts("app stop", "stop an application", "stopped"),
     acts("app load", "load an application without starting it", "loaded"),
     acts("app unload", "forget an application that does not run", "unloaded"),
+    reads(
+        "reload",
+        "read the configuration again, and tell the applications that run",
+        output.reloading,
+        patience_s=None,
+    ),
     acts("app takeover", "run a distributed application on this node", "taken over:"),
     acts("app permit", "let an application run on this node", "permitted here:"),
     acts("app forbid", "keep an application from running on this node", "forbidden here:"),

@@ -182,6 +182,10 @@ def applications(found: Any) -> str:
     )
 
 
+def reloading(told: Any) -> str:
+    return f"told {', '.join(told)}" if told else "nothing has changed for an application that runs"
+
+
 # -- other nodes
 
 

@@ -11,6 +11,7 @@ from typing import TypeAlias, TypeVar
 
 from .. import inspect, sys
 from .._pure.child_spec import Restart
+from .._pure.config import ConfigError
 from .._pure.manifest import ManifestError
 from ..errors import ApplicationError, CallError, CallTimeout, short
 from ..inspect import Json, as_json
@@ -162,6 +163,13 @@ async def app_unload(node: Node, arguments: Arguments) -> Json:
     return None
 
 
+async def reload(node: Node, arguments: Arguments) -> Json:
+    try:
+        return as_json(await node.reload_config())
+    except ConfigError as error:
+        raise Refused("\n".join(error.mistakes), ExitCode.USAGE) from None
+
+
 # -- other nodes
 
 
@@ -227,6 +235,7 @@ VERBS: Mapping[str, Verb] = MappingProxyType(
         "app stop": app_stop,
         "app load": app_load,
         "app unload": app_unload,
+        "reload": reload,
         "app takeover": app_takeover,
         "app permit": app_permit,
         "app forbid": app_forbid,
