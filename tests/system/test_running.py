@@ -187,6 +187,18 @@ def test_a_node_whose_permanent_application_ends_says_so_and_exits_1(machine: Ma
     assert outcome.stderr.splitlines()[-1] == "regrow: a@localhost ended: application moods ended: killed"
 
 
+def test_a_node_whose_permanent_application_gives_up_exits_1(machine: Machine, backend: str, say: Say) -> None:
+    """More restarts than its top supervisor accepts: its end is a clean reason, the node's is not."""
+    with machine.node("--backend", backend, "--start", "moods", "--type", "permanent") as node:
+        node.log_until("application moods started")
+        for _ in range(2):  # one restart is accepted
+            say("rpc", "await moods.add('one')")
+        outcome = node.outcome()
+    assert outcome.exit_code == 1
+    assert "gives up: counter ended (TypeError" in outcome.stderr
+    assert outcome.stderr.splitlines()[-1] == "regrow: a@localhost ended: application moods ended: shutdown"
+
+
 def test_a_temporary_application_may_end_without_its_node(machine: Machine, node: RunningNode, say: Say) -> None:
     """That is what `--start` means unless one says otherwise."""
     say("app", "start", "moods")
