@@ -75,7 +75,7 @@ async def test_the_state_is_the_attributes_by_name(suspended: bool) -> None:
         ref = await start(child(Counter, 3).named("counter"))
         if suspended:
             await sys.suspend(ref)
-        for dest in addresses(ref, "counter"):
+        for dest in await addresses(ref, "counter"):
             assert await sys.get_state(dest) == {"value": 3}
             assert await sys.replace_state(dest, lambda state: state | {"value": 3}) == {"value": 3}
 

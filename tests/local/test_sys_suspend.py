@@ -13,7 +13,6 @@ from regrow import (
     Down,
     Exit,
     GenServer,
-    Name,
     Node,
     NoProcess,
     Normal,
@@ -238,9 +237,10 @@ async def test_a_system_message_calls_off_no_idle_timeout() -> None:
 async def test_a_process_that_is_not_there_is_no_process() -> None:
     """Whichever way it is named; and nobody holds themselves."""
     async with Node():
-        ref = await start(Diary)
+        ref = await start(child(Diary).named("diary"))
+        everything = await addresses(ref, "diary")
         await stop(ref)
-        for dest in [*addresses(ref, "diary"), Name("diary", Diary)]:
+        for dest in everything:
             for verb in (sys.suspend, sys.resume, sys.terminate):
                 with pytest.raises(NoProcess):
                     await verb(dest)
