@@ -138,6 +138,17 @@ def test_a_process_that_ends_during_its_registration_never_has_the_name() -> Non
     assert pair.nodes["a"].quiet
 
 
+def test_a_process_that_loses_the_name_before_its_registration_is_over_is_told_so() -> None:
+    """Settled, and in its second round: who waited does not hear that it has the name."""
+    names = GlobalNames("a")
+    names.up("b")
+    names.register("x", A, 1, 1)
+    names.told("b", Echo(1))
+    assert names.whereis("x") == A
+    assert names.told("b", Lost("x", (1, "a")))[1:] == [Freed("x", A), Done(1, None)]
+    assert names.told("b", Echo(2)) == []
+
+
 def test_a_registration_that_nobody_waits_for_any_more_is_undone() -> None:
     """At any time until it is over; after that it stands."""
     pair = Pair()

@@ -176,6 +176,14 @@ class World:
         self.perform(node, names.register(name, pid, self.now(node), ticket, replace=replace))
         return asked
 
+    def waits(self, asked: Registration) -> bool:
+        """Whether it is neither over nor gone with its process."""
+        return not asked.over and asked.entry in self.alive
+
+    def give_up(self, asked: Registration) -> None:
+        """Nobody waits for it any more; the process lives on."""
+        self.perform(asked.node, self.machines[asked.node].names.withdraw(asked.ticket))
+
     def unregister(self, node: str, name: str) -> None:
         names = self.machines[node].names
         for owner in {pid.node for pid in names.holders(name)}:

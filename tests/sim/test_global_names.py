@@ -119,12 +119,16 @@ def random_turn(world: World, chance: random.Random, nodes: list[str]) -> None:
         return
     node, other, name = chance.choice(nodes), chance.choice(nodes), chance.choice(NAMES)
     there = node in world.machines
-    what = chance.choice(("register",) * 6 + ("replace", "unregister", "die", "die", "cut", "join", "join", "crash"))
+    what = chance.choice(
+        ("register",) * 6 + ("replace", "unregister", "give up", "die", "die", "cut", "join", "join", "crash")
+    )
     match what:
         case "register" | "replace" if there:
             world.register(node, name, replace=what == "replace")
         case "unregister" if there:
             world.unregister(node, name)
+        case "give up" if waiting := [asked for asked in world.registrations.values() if world.waits(asked)]:
+            world.give_up(chance.choice(waiting))
         case "die" if world.alive:
             world.die(chance.choice(list(world.alive)))
         case "cut" if node != other:

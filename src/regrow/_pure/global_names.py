@@ -247,21 +247,21 @@ class GlobalNames:
         """Nobody waits for this registration any more: it is undone, unless it is over."""
         for entry in self._mine():
             if self._tickets.get(entry.stamp) == ticket:
-                self._drop(entry, None)
+                self._drop(entry)
         return self._taken()
 
     def unregister(self, name: str, ticket: int) -> list[Action]:
         """Drop what this node has under the name; the ticket is over when all have heard of it."""
         for entry in self._mine(name):
             if entry.settled:
-                self._drop(entry, None)
+                self._drop(entry)
         return self.sync(ticket)
 
     def release(self, name: str, pid: Pid) -> list[Action]:
         """The process has ended, or is to have this name no longer."""
         for entry in self._mine(name):
             if entry.pid == pid:
-                self._drop(entry, None)
+                self._drop(entry)
         return self._taken()
 
     def sync(self, ticket: int) -> list[Action]:
@@ -314,7 +314,7 @@ class GlobalNames:
                     self._forget(known)
             case Lost(name, stamp):
                 if (mine := self._find(name, stamp)) is not None:
-                    self._drop(mine, self.whereis(name))
+                    self._drop(mine)
             case Probe(number):
                 self._tell(node, Echo(number))
             case Echo(number):
@@ -372,12 +372,12 @@ class GlobalNames:
             if entry.settled and mine.stamp in entry.replaces:
                 self._drop(mine, entry.pid)
 
-    def _drop(self, entry: Entry, holder: Pid | None) -> None:
-        """Drop an entry of ours; whoever waits for its registration hears who has the name instead."""
+    def _drop(self, entry: Entry, rival: Pid | None = None) -> None:
+        """Drop an entry of ours; who waits for its registration hears who has the name instead, or is about to."""
         self._forget(entry)
         self._tell_all(Drop(entry.name, entry.stamp))
         self._actions.append(Freed(entry.name, entry.pid))
-        self._over(entry.stamp, holder)
+        self._over(entry.stamp, rival or self.whereis(entry.name))
 
     def _over(self, stamp: Stamp, holder: Pid | None) -> None:
         """The registration of an entry of ours is over, unless it was already: this is who has the name."""
