@@ -89,3 +89,32 @@ async def run_in(node: Node, body: Callable[[], Awaitable[object]]) -> None:
     """Run a function as the body of a node."""
     async with node:
         await body()
+
+
+# -- what may go wrong in user code
+
+
+async def lets_a_cancellation_out() -> None:
+    """Of a scope that is long over."""
+    caught: list[BaseException] = []
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        try:
+            await anyio.sleep_forever()
+        except BaseException as error:
+            caught.append(error)
+            raise
+    raise caught[0]
+
+
+async def lets_a_timeout_out() -> None:
+    with anyio.fail_after(0):
+        await anyio.sleep_forever()
+
+
+async def leaves_a_scope_open() -> None:
+    """As an iterator does that is left in the middle; then its time is up."""
+    scope = anyio.CancelScope()
+    scope.__enter__()
+    scope.cancel()
+    await anyio.sleep_forever()

@@ -40,7 +40,13 @@ from regrow import (
     stop,
     trap_exit,
 )
-from tests.local.process_kit import end_of, settled
+from tests.local.process_kit import (
+    end_of,
+    leaves_a_scope_open,
+    lets_a_cancellation_out,
+    lets_a_timeout_out,
+    settled,
+)
 
 Action = Callable[[], Awaitable[object]]
 
@@ -48,36 +54,10 @@ Action = Callable[[], Awaitable[object]]
 # -- what may go wrong in user code
 
 
-async def lets_a_cancellation_out() -> None:
-    """Of a scope that is long over."""
-    caught: list[BaseException] = []
-    with anyio.CancelScope() as scope:
-        scope.cancel()
-        try:
-            await anyio.sleep_forever()
-        except BaseException as error:
-            caught.append(error)
-            raise
-    raise caught[0]
-
-
-async def lets_a_timeout_out() -> None:
-    with anyio.fail_after(0):
-        await anyio.sleep_forever()
-
-
 async def lets_a_timeout_out_of_groups() -> None:
     """Two of them, each of which makes a group of one exception of it."""
     async with anyio.create_task_group() as outer, anyio.create_task_group():
         outer.start_soon(lets_a_timeout_out)
-
-
-async def leaves_a_scope_open() -> None:
-    """As an iterator does that is left in the middle; then its time is up."""
-    scope = anyio.CancelScope()
-    scope.__enter__()
-    scope.cancel()
-    await anyio.sleep_forever()
 
 
 async def leaves_scopes_open_in_scopes() -> None:

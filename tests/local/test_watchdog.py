@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Iterator
-from itertools import count
 from typing import Any
 
 import anyio
@@ -22,7 +21,7 @@ from regrow.reports import LOGGER, BlockReport
 from tests.local.process_kit import idle, run_in
 
 PATIENCE_S = 30.0  # of what blocks, for the report that is to come meanwhile
-LIMIT_S = 0.02
+LIMIT_S = 0.05
 
 
 class Reported(logging.Handler):
@@ -42,28 +41,31 @@ class Reported(logging.Handler):
 
     def wait(self) -> None:
         """Block the loop until that was reported."""
+        self._forget()
         assert self.begun.wait(PATIENCE_S), "not reported while it blocks"
-        self.begun.clear()
 
     def compute(self) -> None:
         """The same without ever sleeping."""
+        self._forget()
         while not self.begun.is_set():
             pass
-        self.begun.clear()
+
+    def _forget(self) -> None:
+        """What the start of a node on a busy machine has left."""
+        for news in (self.reports, self.begun, self.over):
+            news.clear()
 
     async def wait_over(self) -> None:
         """Wait until the end was reported."""
         await to_thread.run_sync(self.over.wait)
-        self.over.clear()
 
     async def only(self) -> BlockReport:
-        """What was reported at the beginning of the only block, once its end was reported too."""
+        """What was reported at the beginning of the block, once its end was reported too."""
         await self.wait_over()
         begun, over = self.reports
         assert (begun.over, over.over) == (False, True)
         assert LIMIT_S <= begun.blocked_s <= over.blocked_s
         assert (begun.pid, begun.stack) == (over.pid, over.stack)
-        self.reports.clear()
         return begun
 
 
@@ -122,28 +124,24 @@ async def test_a_handler_that_blocks_the_loop_is_named_with_its_stack_while_it_d
         assert str(report).startswith(f"blocking {ref.pid} blocks here@localhost, for ")
 
 
-async def test_one_block_is_reported_once_and_the_next_again(
-    reported: Reported, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_one_block_is_reported_once_and_the_next_again(reported: Reported) -> None:
     """However long it lasts: its end tells."""
     async with watched():
 
         def blocks_on() -> None:
             reported.wait()
+            reported.begun.clear()
             assert not reported.begun.wait(10 * LIMIT_S)
 
         ref = await start(Blocking, blocks_on)
         for _ in range(2):
             Blocking.run(ref)
             await reported.wait_over()
-        assert [report.over for report in reported.reports] == [False, True, False, True]
-        assert reported.reports[1].blocked_s >= 10 * LIMIT_S
-    texts = [record.message for record in caplog.records]
-    assert texts[1] == f"Blocking {ref.pid} does not block here@localhost any more; it did for {_told(reported)} s"
-
-
-def _told(reported: Reported) -> str:
-    return f"{reported.reports[1].blocked_s:.1f}"
+            begun, over = reported.reports
+            assert str(begun).startswith(f"Blocking {ref.pid} blocks here@localhost, for ")
+            done = f"Blocking {ref.pid} does not block here@localhost any more; it did for {over.blocked_s:.1f} s"
+            assert str(over) == done
+            reported.over.clear()
 
 
 async def test_a_task_that_a_process_has_started_blocks_in_its_name(reported: Reported) -> None:
@@ -192,38 +190,38 @@ async def test_who_blocks_the_end_of_its_node_is_named_too(reported: Reported) -
     async with watched():
         ref = await start(Blocking, reported.wait)
         assert watchdogs() == ["watchdog of here@localhost"]
-    assert [report.pid for report in reported.reports] == [ref.pid] * len(reported.reports)
+    assert reported.reports[0].pid == ref.pid
     assert "in terminate" in reported.reports[0].stack
     assert watchdogs() == []
 
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
-def test_an_idle_node_is_not_woken(loop: str, reported: Reported) -> None:
+def test_an_idle_node_is_not_woken(loop: str) -> None:
     """The watch looks, and asks nothing of a loop that sleeps. (In tests, trio runs as a guest, and cannot be seen.)"""
-    asked = anyio.run(_times_asked, backend=loop)
-    assert asked <= 1  # as it went to sleep
-    assert reported.reports == []
+    assert anyio.run(_asked_while_asleep, backend=loop) == 0
 
 
-async def _times_asked() -> int:
-    looks, asked = count(1), count()
+async def _asked_while_asleep() -> int:
+    looks, asked = [0], [0]
     enough = threading.Event()
     async with watched() as node:
         backend: Any = node.runtime.backend
         is_asleep, call_from_thread = backend.is_asleep, backend.call_from_thread
 
         def look(frames: Any) -> bool:
-            if next(looks) == 20:
+            asleep = is_asleep(frames)
+            looks[0] += looks[0] > 0 or asleep  # from when it went to sleep
+            if looks[0] == 10:
                 enough.set()
-            return is_asleep(frames)
+            return asleep
 
         def ask(callback: Callable[[], None]) -> bool:
-            next(asked)
+            asked[0] += 0 < looks[0] <= 10
             return call_from_thread(callback)
 
         backend.is_asleep, backend.call_from_thread = look, ask
         await to_thread.run_sync(enough.wait)
-        return next(asked)
+        return asked[0]
 
 
 async def test_there_may_be_no_watchdog() -> None:
@@ -250,19 +248,26 @@ async def test_a_node_that_cannot_be_entered_leaves_no_thread() -> None:
     assert watchdogs() == []
 
 
-SUSPENDED = f"""
+SUSPENDED = """
 import anyio, logging, signal, sys
 from regrow import Node
 
-logging.basicConfig(level="INFO", stream=sys.stdout)
+reports = []
+
+class Keeping(logging.Handler):
+    def emit(self, record):
+        reports.append(record.getMessage())
+
+logging.getLogger("regrow").addHandler(Keeping())
 
 async def main():
-    async with Node(watchdog={LIMIT_S}):
+    async with Node(watchdog=0.2):
         with anyio.open_signal_receiver(signal.SIGUSR1) as signals:
             print("ready", flush=True)
+            reports.clear()
             async for _ in signals:
-                await anyio.sleep({20 * LIMIT_S})  # in which whatever is to be reported is
-                print("awake", flush=True)
+                await anyio.sleep(1.0)  # in which whatever is to be reported is
+                print(reports, flush=True)
                 return
 
 anyio.run(main, backend=sys.argv[1])
@@ -278,8 +283,8 @@ def test_an_os_process_that_was_suspended_has_blocked_nothing(loop: str) -> None
         assert suspended.stdout.readline() == "ready\n"
         os.kill(suspended.pid, signal.SIGSTOP)
         os.waitpid(suspended.pid, os.WUNTRACED)
-        threading.Event().wait(20 * LIMIT_S)
+        threading.Event().wait(1.0)
         os.kill(suspended.pid, signal.SIGCONT)
         os.kill(suspended.pid, signal.SIGUSR1)
-        assert suspended.stdout.read() == "awake\n"
+        assert suspended.stdout.read() == "[]\n"
     assert suspended.returncode == 0
