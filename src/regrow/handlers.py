@@ -8,7 +8,7 @@ from types import CoroutineType
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, overload
 
 from .calls import CALL_TIMEOUT_S, BoundCall, BoundCast
-from .errors import NO_REPLY, UnknownRequest
+from .errors import NO_REPLY, UnknownRequest, short
 from .messages import Call, Cast, Failure, From
 from .refs import Behaviour
 from .runtime import Process
@@ -214,7 +214,7 @@ async def run_cast(process: Process, server: Handling, message: Cast) -> None:
             if not _is_misfit(error, handler, server, message):
                 raise
             misfit = error
-    process.runtime.reports.warning(f"{process!r} dropped {message!r}: {misfit}", pid=process.pid)
+    process.runtime.reports.warning(lambda: f"{process!r} dropped {short(message, 500)}: {misfit}", pid=process.pid)
 
 
 def give_answer(request: From, result: object) -> None:

@@ -286,12 +286,12 @@ class OwnerRunner(ABC):
         restarted_with: tuple[str, ...] = (),
     ) -> None:
         """Count one more restart, and report it. Raises `Stop` if that was once too often."""
-        runtime, flags, child_id = self._process.runtime, self.flags, child.spec.id
-        node, title = runtime.node_name, self._title
+        me, flags, child_id = self._process, self.flags, child.spec.id
+        runtime, node, title = me.runtime, me.runtime.node_name, self._title
         now = runtime.clock.now()
         self.intensity = self.intensity.add(now)
         if self.intensity.exceeded:
-            runtime.reports.add(GaveUpReport(node, title, child_id, reason, flags.intensity, flags.period_s))
+            runtime.reports.add(GaveUpReport(node, title, me.pid, child_id, reason, flags.intensity, flags.period_s))
             raise Stop(Shutdown())
         runtime.reports.add(
             RestartReport(

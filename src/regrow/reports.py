@@ -136,6 +136,7 @@ class GaveUpReport(Report):
 
     node: str
     supervisor: str
+    pid: Pid
     child: str
     reason: Reason = attrs.field(converter=as_data)
     """Why that child ended, or could not be restarted."""
@@ -143,9 +144,14 @@ class GaveUpReport(Report):
     period_s: float
     at: float = attrs.field(factory=time.time)
 
-    def __str__(self) -> str:
+    @property
+    def why(self) -> str:
+        """In words, why it gives up."""
         too_many = f"more than {self.intensity} restarts within {self.period_s:g} s are too many"
-        return f"{self.supervisor} gives up: {self.child} ended ({self.reason}), and {too_many}"
+        return f"{self.child} ended ({self.reason}), and {too_many}"
+
+    def __str__(self) -> str:
+        return f"{self.supervisor} gives up: {self.why}"
 
 
 @attrs.frozen
@@ -280,6 +286,7 @@ class Reports:
         self.node = node
         self.crashes: deque[CrashReport] = deque(maxlen=REPORTS_KEPT)
         self.restarts: deque[RestartReport] = deque(maxlen=REPORTS_KEPT)
+        self.surrenders: deque[GaveUpReport] = deque(maxlen=REPORTS_KEPT)
         self.shutdowns: deque[ShutdownReport] = deque(maxlen=REPORTS_KEPT)
         self._complaints: dict[str, float] = {}  # and when each was made
 
@@ -294,6 +301,8 @@ class Reports:
                 self.crashes.append(report)
             case RestartReport():
                 self.restarts.append(report)
+            case GaveUpReport():
+                self.surrenders.append(report)
             case ShutdownReport():
                 self.shutdowns.append(report)
             case _:

@@ -349,6 +349,25 @@ async def test_a_restart_after_a_kill_is_told_too() -> None:
         assert (told.restart.supervisor, told.restart.child) == ("pair", "first")
 
 
+async def test_a_supervisor_that_gave_up_is_told_with_what_was_too_much() -> None:
+    """Its end is a clean reason, and would be no news."""
+    async with Node("a@h") as node:
+        pair = await start(child(Pair).named("pair"))
+        gone = monitor(pair)
+        for _ in range(4):
+            box = node.runtime.registry.whereis("first")
+            assert box is not None
+            send_exit(box, Kill())
+            await end_of(box)
+            await settled()
+        assert (await receive(Down)).ref == gone
+        told, *restarts = inspect.crashes(node)
+        assert [each.kind for each in restarts] == ["restart"] * 3
+        assert (told.kind, told.pid, told.name) == ("gave_up", pair.pid, "pair")
+        assert told.reason == "first ended (killed), and more than 3 restarts within 60 s are too many"
+        assert f"pair {pair.pid} gave up: first ended (killed)" in output.crashes(as_json([told]))
+
+
 async def test_who_had_to_be_killed_is_told_with_the_place_where_it_was_stuck() -> None:
     """What did not stop is news, although nobody crashed."""
     clock = ManualClock()

@@ -117,7 +117,9 @@ async def test_giving_up_is_one_record_too(caplog: pytest.LogCaptureFixture) -> 
         assert await ended(gone) == Shutdown()
         (fields,) = records(caplog, "gave_up")
         assert {"supervisor": str(sup.pid), "child": "a", "reason": "killed", "intensity": 0}.items() <= fields.items()
-        assert fields["args"] == (GaveUpReport("nonode@nohost", str(sup.pid), "a", Killed(), 0, 5.0, fields["at"]),)
+        assert fields["args"] == (
+            GaveUpReport("nonode@nohost", str(sup.pid), sup.pid, "a", Killed(), 0, 5.0, fields["at"]),
+        )
 
 
 @row("SUP-079")
@@ -164,7 +166,7 @@ def pid() -> Pid:
 
 REPORTS: list[Report] = [
     RestartReport("here@localhost", "top", "a", pid(), CRASH, "one_for_one", (), (), 1, 5.0),
-    GaveUpReport("here@localhost", "top", "a", CRASH, 1, 5.0),
+    GaveUpReport("here@localhost", "top", pid(), "a", CRASH, 1, 5.0),
     RefusalReport("here@localhost", pid(), None, "Deaf", Killed(), 1.0, "  stack"),
     DropReport("here@localhost", pid(), "Box", 10, 3),
     ProgressReport("here@localhost", "top", "a", pid()),

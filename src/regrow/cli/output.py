@@ -148,7 +148,8 @@ def _crash(crash: Any) -> str:
     restart = crash["restart"]
     who = crash["name"] or (restart["child"] if restart and crash["label"] is None else None)
     what = " ".join(part for part in (who, crash["pid"], crash["label"]) if part)
-    lines = [f"{clock(crash['at'])} {what} ended: {crash['reason']}"]
+    did = "gave up" if crash["kind"] == "gave_up" else "ended"
+    lines = [f"{clock(crash['at'])} {what} {did}: {crash['reason']}"]
     if crash["last_message"] is not None:
         lines.append(f"  handling {crash['last_message']}")
     lines += [f"  {key} = {value}" for key, value in crash["state"].items()]

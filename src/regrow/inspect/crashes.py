@@ -8,7 +8,7 @@ import attrs
 
 from .._pure.ids import Pid
 from ..node import Node
-from ..reports import CrashReport, RestartReport, ShutdownReport
+from ..reports import CrashReport, GaveUpReport, RestartReport, ShutdownReport
 from ..stacks import Place
 
 
@@ -44,7 +44,8 @@ class CrashInfo:
     """One end that nobody had planned."""
 
     kind: str
-    """`crash`; `restart` after an end that was no crash; `shutdown` for one that had to be killed."""
+    """`crash`; `restart` after an end that was no crash; `gave_up` of a supervisor; `shutdown` for one that had to be
+    killed."""
     at: float
     """Seconds since the epoch."""
     pid: Pid | None
@@ -65,12 +66,13 @@ class CrashInfo:
 
 
 def crashes(node: Node) -> list[CrashInfo]:
-    """The newest crashes, newest first; restarts after an end that was no crash; and who did not stop in time."""
+    """The newest crashes, newest first; restarts after other ends; who gave up, and who did not stop in time."""
     reports = node.runtime.reports
     restarts = {report.pid: report for report in reports.restarts if report.pid is not None}
     crashed = {report.pid for report in reports.crashes}
     found = [_crash(report, restarts.get(report.pid)) for report in reports.crashes]
     found += [_restart_alone(report) for report in reports.restarts if report.pid not in crashed]
+    found += map(_gave_up, reports.surrenders)
     found += map(_shutdown, reports.shutdowns)
     return sorted(found, key=lambda crash: crash.at, reverse=True)
 
@@ -95,6 +97,11 @@ def _crash(report: CrashReport, restart: RestartReport | None) -> CrashInfo:
 def _restart_alone(report: RestartReport) -> CrashInfo:
     reason, restart = str(report.reason), _restart(report)
     return CrashInfo(report.kind, report.at, report.pid, None, None, reason, "", None, {}, (), restart, None)
+
+
+def _gave_up(report: GaveUpReport) -> CrashInfo:
+    name = None if report.supervisor == str(report.pid) else report.supervisor
+    return CrashInfo(report.kind, report.at, report.pid, name, None, report.why, "", None, {}, (), None, None)
 
 
 def _shutdown(report: ShutdownReport) -> CrashInfo:
