@@ -22,6 +22,7 @@ from .runtime import Process, Runtime
 from .wire import word
 
 SERVICE = "global_lock"
+HEARD = None  # the question whether all that was said before has been heard; the answer is yes
 PAUSE_S, PAUSE_MAX_S = 0.01, 1.0  # before the second try, and before any
 
 
@@ -86,18 +87,18 @@ class LockServer:
 
     async def del_lock(self, process: Process, lock: Lock) -> bool:
         """Free it where the process has it; whether it had it. The nodes know when this returns."""
-        held = self._find(process, lock)
-        if held is not None:
-            process.held.remove(held)
-            for node in held.nodes:
-                await self._ask(node, Free(lock, process.pid))
+        held = self.drop_lock(process, lock)
+        for node in [] if held is None else held.nodes:
+            await self._ask(node, HEARD)
         return held is not None
 
-    def drop_lock(self, process: Process, lock: Lock) -> None:
-        """The same without waiting for the nodes to know."""
-        held = self._find(process, lock)
+    def drop_lock(self, process: Process, lock: Lock) -> HeldLock | None:
+        """The same without waiting for the nodes to know; what it had, and where."""
+        mine = (held for held in process.held if isinstance(held, HeldLock) and held.lock == lock)
+        held = next(mine, None)
         if held is not None:
             self._drop(process, held)
+        return held
 
     def _drop(self, process: Process, held: HeldLock) -> None:
         process.held.remove(held)
@@ -110,9 +111,6 @@ class LockServer:
                 self._locks.free(held.lock, pid)
             else:
                 self._tell(node, Free(held.lock, pid))
-
-    def _find(self, process: Process, lock: Lock) -> HeldLock | None:
-        return next((held for held in process.held if isinstance(held, HeldLock) and held.lock == lock), None)
 
     async def _try(self, process: Process, lock: Lock, nodes: Sequence[str]) -> bool:
         """Take it on one node after the other; all or nothing. A node that cannot be reached has no objection."""
@@ -133,7 +131,7 @@ class LockServer:
                 return False
         return True
 
-    async def _ask(self, node: str, question: Take | Free) -> object:
+    async def _ask(self, node: str, question: Take | None) -> object:
         if node == self._runtime.node_name:
             return self._answer(question)
         if self._net is None or not await self._net.connect(node):
@@ -150,11 +148,8 @@ class LockServer:
 
     # -- what other nodes ask
 
-    def _answer(self, question: Take | Free) -> bool:
-        if isinstance(question, Take):
-            return self._locks.take(question.lock, question.pid)
-        self._locks.free(question.lock, question.pid)
-        return True
+    def _answer(self, question: Take | None) -> bool:
+        return question is None or self._locks.take(question.lock, question.pid)
 
     def _tell(self, node: str, message: object) -> None:
         if self._net is not None:
@@ -163,8 +158,10 @@ class LockServer:
     def _told(self, node: str, message: object) -> None:
         """Another lock server has said something. Raises `BadFrame` for what none would say."""
         match message:
-            case Ask(number, Take(pid=pid) | Free(pid=pid) as question) if pid.node == node:
+            case Ask(number, Take(pid=pid) as question) if pid.node == node:
                 self._tell(node, Answer(number, self._answer(question)))
+            case Ask(number, None):
+                self._tell(node, Answer(number, self._answer(HEARD)))
             case Free(lock, pid) if pid.node == node:
                 self._locks.free(lock, pid)
             case Answer():

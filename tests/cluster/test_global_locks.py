@@ -240,6 +240,21 @@ async def test_a_lock_that_is_given_up_while_it_is_asked_for_is_free(memory: Mem
             await until_free(b)
 
 
+async def test_a_lock_that_is_freed_by_who_does_not_wait_for_the_nodes_to_know_is_free(memory: MemoryCluster) -> None:
+    """Only the waiting is given up."""
+    async with running(memory.node(A), memory.node(B), memory.node(C)) as (a, b, c):
+        with a.current():
+            assert await global_lock.set_lock("printer")
+            memory.network.stall(A, B)
+            with anyio.move_on_after(0.01) as scope:
+                await global_lock.del_lock("printer")
+            assert scope.cancelled_caught
+            assert not await global_lock.del_lock("printer")
+            memory.network.heal(A, B)
+            await until_free(b)
+            await until_free(c)
+
+
 async def test_a_node_that_was_away_is_not_told_to_free_what_it_has_forgotten(memory: MemoryCluster) -> None:
     """It has given the lock anew since, to the same process."""
     async with running(memory.node(A), memory.node(B)) as (a, b):

@@ -200,7 +200,7 @@ def clashing() -> Pair:
 OLDER, YOUNGER = Entry("x", A, (10, "a"), settled=True), Entry("x", B, (20, "b"), settled=True)
 
 
-@row("GLB-008", translated="the older stays, not one of both at random")
+@row("GLB-008", translated="the default keeps the older, not one of both at random, and kills the other as OTP does")
 def test_a_clash_is_put_to_the_owner_of_the_older_and_to_nobody_else() -> None:
     """Once; until it is resolved both show the older."""
     pair = clashing()
@@ -212,7 +212,7 @@ def test_a_clash_is_put_to_the_owner_of_the_older_and_to_nobody_else() -> None:
     assert [node.holders("x") for node in pair.nodes.values()] == [[A], [A]]
 
 
-@row("GLB-008", translated="the older stays, not one of both at random")
+@row("GLB-008", translated="the default keeps the older, not one of both at random, and kills the other as OTP does")
 def test_a_clash_may_leave_the_younger_or_nobody() -> None:
     """What the resolver says, both do."""
     pair = clashing()
