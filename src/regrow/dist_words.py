@@ -10,7 +10,7 @@ import attrs
 from ._pure.codec import SealsItself
 from ._pure.dist_app import Claim, Deny, Grant, Phase, Status, StopAll, Tell, Withdraw
 from ._pure.vocabulary import Kind
-from .wire import word
+from .kinds import word
 
 
 @attrs.frozen

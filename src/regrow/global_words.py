@@ -10,8 +10,8 @@ import attrs
 from ._pure.global_names import Drop, Echo, Entry, Lost, Meet, Probe, Put
 from ._pure.ids import Pid
 from ._pure.vocabulary import Unreadable
+from .kinds import word
 from .registry import Resolver
-from .wire import word
 
 
 @attrs.frozen

@@ -15,11 +15,11 @@ import attrs
 from ._pure.codec import BadFrame
 from ._pure.ids import Pid
 from ._pure.locks import Lock, Locks
+from .kinds import word
 from .messages import settle
 from .net_kernel import NetKernel
 from .questions import Answer, Ask, Questions
 from .runtime import Process, Runtime
-from .wire import word
 
 SERVICE = "global_lock"
 HEARD = None  # the question whether all that was said before has been heard; the answer is yes

@@ -7,9 +7,9 @@ from functools import partial
 import attrs
 
 from ._pure.codec import Unreadable
+from .kinds import word
 from .messages import Failure
 from .rpc_words import Exited, Outcome, Raised, Returned, Run, Unknown
-from .wire import word
 
 
 @attrs.frozen

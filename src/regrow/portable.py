@@ -13,6 +13,7 @@ from typing import Any, TypeVar, cast, overload
 import attrs
 
 from ._pure.codec import Kind, NotPortable
+from .refs import Behaviour
 
 T = TypeVar("T", bound=Callable[..., Any])
 
@@ -24,12 +25,13 @@ def portable(marked: T, /) -> T: ...
 @overload
 def portable(name: str, /) -> Callable[[T], T]: ...
 def portable(marked: Any, /) -> Any:
-    """Mark an attrs class, a dataclass, an enum or a function as fit to cross nodes.
+    """Mark an attrs class, a dataclass, an enum, a behaviour or a function as fit to cross nodes.
 
     The mark registers nothing: a node carries what is marked in the modules that `Node(portable=[...])` or the
     manifest of an application names. It travels under its module and name, or under a stable name that is given:
     `@portable("billing.invoice")`. Of an object those fields travel that its constructor takes, and it is made
-    anew on the other node, validators and all. A subclass needs a mark of its own.
+    anew on the other node, validators and all. Of a behaviour the class itself travels, for a supervisor there to
+    start it, and never an object. A subclass needs a mark of its own.
     """
     if isinstance(marked, str):
         return partial(_mark, name=marked)
@@ -54,6 +56,7 @@ class Marked:
 
     kinds: tuple[Kind, ...]
     functions: dict[str, FunctionType]
+    behaviours: dict[str, type[Behaviour]] = attrs.field(factory=dict[str, type[Behaviour]])
 
 
 def marked_in(modules: Iterable[ModuleType]) -> Marked:
@@ -61,16 +64,19 @@ def marked_in(modules: Iterable[ModuleType]) -> Marked:
     give the same name."""
     kinds: dict[str, Kind] = {}
     functions: dict[str, FunctionType] = {}
+    behaviours: dict[str, type[Behaviour]] = {}
     for module in dict.fromkeys(modules):
         for value in _marked_values(module):
             name = _name(value)
-            if name in kinds or name in functions:
+            if name in kinds or name in functions or name in behaviours:
                 raise ValueError(f"two portable things of the name {name}; the second is in {module.__name__}")
             if isinstance(value, FunctionType):
                 functions[name] = value
+            elif issubclass(value, Behaviour):
+                behaviours[name] = value  # the class itself, for others to start: its objects stay where they are
             else:
                 kinds[name] = _kind(name, value)
-    return Marked(tuple(kinds.values()), functions)
+    return Marked(tuple(kinds.values()), functions, behaviours)
 
 
 def _marked_values(module: ModuleType) -> list[Any]:
@@ -95,7 +101,7 @@ def _kind(name: str, cls: Any) -> Kind:
     elif dataclasses.is_dataclass(cls):
         fields = [(field.name, field.name) for field in dataclasses.fields(cls) if field.init]
     else:
-        raise TypeError(f"{name} cannot be portable: it is no attrs class, dataclass, enum or function")
+        raise TypeError(f"{name} cannot be portable: it is no attrs class, dataclass, enum, behaviour or function")
     return _kind_of_fields(name, cls, tuple(name for name, _ in fields), tuple(alias for _, alias in fields))
 
 

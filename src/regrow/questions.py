@@ -8,9 +8,9 @@ from itertools import count
 import attrs
 
 from ._pure.codec import SealsItself
+from .kinds import word
 from .messages import Promise
 from .runtime import Runtime
-from .wire import word
 
 
 @attrs.frozen

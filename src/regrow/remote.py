@@ -8,7 +8,7 @@ from typing import Any, assert_never
 from ._pure.codec import NotPortable, Unreadable
 from ._pure.ids import Pid, Reference
 from .call_cycles import probe_arrived, request_arrived
-from .errors import NoProcess, ServerExited
+from .errors import CallbackFailed, NoProcess, ServerExited, StartFailed
 from .mailbox import Mailbox
 from .messages import NO_KWARGS, Call, Deliver, Failure, From, NodeDown, NodeUp, Request
 from .reasons import NoConnection, NoProc, Reason, RemoteError
@@ -56,17 +56,17 @@ class ReplyToNode:
     def _send(self, value: object) -> None:
         self.runtime.dispatch(self.node, Send(self.runtime.nobody, self.reference, value))
 
-    def _instead_of(self, value: object, error: NotPortable) -> object:
+    def _instead_of(self, value: object, refusal: NotPortable) -> object:
         """What is said in place of what can't leave this node."""
         match value:
-            case Failure(ServerExited() as ended):
-                return Failure(ServerExited(as_text(ended.reason)))
+            case Failure((ServerExited() | StartFailed() | CallbackFailed()) as error):
+                return Failure(type(error)(as_text(error.reason)))
             case Reason():
                 return as_text(value)
             case _:
                 # The server did its work; that nobody over there can read the answer is the caller's news.
-                self.runtime.reports.warning(f"a reply to {self.node} cannot leave this node: {error}")
-                return Failure(RemoteError(type(error).__name__, str(error)))
+                self.runtime.reports.warning(f"a reply to {self.node} cannot leave this node: {refusal}")
+                return Failure(RemoteError(type(refusal).__name__, str(refusal)))
 
     def __await__(self) -> Generator[Any, Any, Any]:
         raise TypeError("who awaits this reply is on another node")

@@ -7,9 +7,9 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 import attrs
 
+from .kinds import word
 from .messages import describe
 from .reasons import Reason, RemoteError
-from .wire import word
 
 V_co = TypeVar("V_co", covariant=True)
 

@@ -12,13 +12,15 @@ from typing import Any, TypeAlias, cast
 
 import attrs
 
+from . import child_words
 from ._pure.call_path import HOPS_MAX, Hop
-from ._pure.codec import Codec, Kind, NotPortable, Sealed, SealsItself, Unreadable, Vocabulary
+from ._pure.codec import Codec, Kind, NotPortable, Sealed, Unreadable, Vocabulary
 from ._pure.config import is_node_name
 from ._pure.ids import UNNAMED_NODE, Pid, Reference
 from .clashes import RESOLVERS
-from .errors import CallbackFailed, MailboxFull, NoProcess, ServerExited
-from .messages import Cast, Deliver, Down, Exit, Failure, NameConflict, NodeDown, NodeUp, Request, Timeout, TimerFired
+from .error_words import FAILURE
+from .kinds import TEXT_MAX, kind, text_of, word
+from .messages import Cast, Deliver, Down, Exit, NameConflict, NodeDown, NodeUp, Request, Timeout, TimerFired
 from .naming import Global
 from .portable import Marked
 from .reasons import (
@@ -75,13 +77,17 @@ class Tell:
 
 Word: TypeAlias = Signal | Mesh | Tell
 
-TEXT_MAX = 10_000  # characters of a reason or an exception that can't travel as it is
 WORD = 2**32  # what the numbers of pids and references are below
 
 
 def vocabulary(runtime: Runtime | None, marked: Marked) -> Vocabulary:
     """What may cross between this node, or a program that is none, and others."""
-    functions: dict[str, Callable[..., object]] = {**RESOLVERS, **marked.functions}
+    functions: dict[str, Callable[..., object]] = {
+        **RESOLVERS,
+        **child_words.BEHAVIOURS,
+        **marked.functions,
+        **marked.behaviours,
+    }
     return Vocabulary.of((*_WORDS, *_addresses(runtime), *marked.kinds), functions, _as_data)
 
 
@@ -112,13 +118,13 @@ def as_text(reason: Reason) -> Reason:
     """What is told on other nodes of a reason that can't leave this one: its text, cut to size."""
     match reason:
         case Shutdown(detail):
-            return Shutdown(_text(detail))
+            return Shutdown(text_of(detail))
         case Crash(RemoteError() as error):
             return Crash(RemoteError(error.type_name[:TEXT_MAX], error.text[:TEXT_MAX]))
         case Crash(error):
-            return Crash(RemoteError(type(error).__name__, _text(RemoteError.of(error).text)))
+            return Crash(RemoteError(type(error).__name__, text_of(RemoteError.of(error).text)))
         case _:
-            return Custom(_text(reason))
+            return Custom(text_of(reason))
 
 
 def _as_data(value: object) -> object:
@@ -126,77 +132,7 @@ def _as_data(value: object) -> object:
     return RemoteError.of(value) if isinstance(value, BaseException) else value
 
 
-def _text(value: object, length_max: int | None = TEXT_MAX) -> str:
-    try:
-        text = str(value)[:length_max]
-    except Exception as failure:  # noqa: BLE001 - what has no text still has to travel
-        return f"<unprintable: {type(failure).__name__}>"
-    return _encodable(text)
-
-
-def _encodable(text: str) -> str:
-    """The text without what UTF-8 has no bytes for, such as the undecodable parts of a file's name."""
-    return text.encode(errors="backslashreplace").decode()
-
-
 # -- words
-
-
-def word(
-    cls: type[attrs.AttrsInstance],
-    *types: Any,
-    seal: int | None = None,
-    valid: Callable[[Any], bool] | None = None,
-    prefix: str = "regrow",
-) -> Kind:
-    """An attrs class whose fields travel in order, each of its type; `seal` is the number of the one that the user
-    fills."""
-    names = tuple(field.name for field in attrs.fields(cls))
-
-    def take_apart(value: object) -> tuple[Any, ...]:
-        return tuple([getattr(value, name) for name in names])
-
-    return _kind(cls, names, take_apart, cls, types, seal, valid, prefix)
-
-
-def _kind(
-    cls: type,
-    names: tuple[str, ...],
-    take_apart: Callable[[Any], tuple[Any, ...]],
-    build: Callable[..., Any],
-    types: tuple[Any, ...],
-    seal: int | None = None,
-    valid: Callable[[Any], bool] | None = None,
-    prefix: str = "regrow",
-) -> Kind:
-    """A class that travels as these parts, of these types; `seal` as for `word`."""
-    name = f"{prefix}.{cls.__name__}"
-
-    def apart(value: object) -> tuple[object, ...]:
-        parts = take_apart(value)
-        if not _are(parts, types) or (valid is not None and not valid(value)):
-            raise NotPortable(f"a malformed {cls.__name__}")
-        return parts if seal is None else (*parts[:seal], _sealed(parts[seal]), *parts[seal + 1 :])
-
-    def together(*parts: object) -> object:
-        if not _are(parts, types):
-            raise TypeError(f"made of {', '.join(type(part).__name__ for part in parts)}")
-        value = build(*parts)
-        if valid is not None and not valid(value):
-            raise ValueError("with values that it can't have")
-        return value
-
-    return Kind(name, cls, apart, together, names)
-
-
-def _are(parts: tuple[object, ...], types: tuple[Any, ...]) -> bool:
-    return len(parts) == len(types) and all(map(isinstance, parts, types))
-
-
-def _sealed(part: object) -> object:
-    """Nothing can be unknown in what is plain; and some words have a seal of their own, as a request has."""
-    plain = part is None or isinstance(part, str | int | float)
-    return part if plain or isinstance(part, SealsItself) else Sealed(part)
 
 
 def _is_pid(pid: Pid) -> bool:
@@ -284,36 +220,6 @@ def _out(reply: object, to: Pid | None) -> Out:
     return Out(_legible(reply), to)
 
 
-def _parts_of_failure(failure: Failure) -> tuple[str, object]:
-    match failure.error:
-        case ServerExited(reason=reason):
-            return "exited", reason
-        case CallbackFailed(reason=reason):
-            return "callback", reason
-        case NoProcess() as error:
-            return "noproc", _text(error)
-        case MailboxFull(pid=pid):
-            return "full", pid
-        case error:
-            return "raised", _as_data(error)
-
-
-def _failure(what: str, part: object) -> Failure:
-    match what, part:
-        case "exited", Reason():
-            return Failure(ServerExited(part))
-        case "callback", Reason():
-            return Failure(CallbackFailed(part))
-        case "noproc", str():
-            return Failure(NoProcess.saying(part))
-        case "full", Pid():
-            return Failure(MailboxFull(part))
-        case "raised", BaseException():
-            return Failure(part)
-        case _:
-            raise TypeError(f"an unknown failure {what!r:.40}")
-
-
 _NUMBERS = (int, int, int)
 _TEXT_OR_NONE = (str, NoneType)
 _ITEM = (Pid, tuple)
@@ -336,7 +242,7 @@ _OPERATIONS = (
 
 _WORDS: tuple[Kind, ...] = (
     word(Pid, str, *_NUMBERS, valid=_is_pid),
-    _kind(
+    kind(
         Reference,
         ("node", "creation"),
         lambda reference: (reference.node, reference.creation, *reference.words),
@@ -348,10 +254,10 @@ _WORDS: tuple[Kind, ...] = (
     word(Shutdown, object, seal=0),
     word(Custom, object, seal=0),
     word(Crash, BaseException),
-    _kind(
+    kind(
         RemoteError,
         ("type_name", "text", "traceback"),
-        lambda error: tuple([_text(part, None) for part in (error.type_name, error.text, error.traceback)]),
+        lambda error: tuple([text_of(part, None) for part in (error.type_name, error.text, error.traceback)]),
         RemoteError,
         (str, str, str),
     ),
@@ -372,7 +278,7 @@ _WORDS: tuple[Kind, ...] = (
     word(Monitor, Pid, Reference, (Pid, str)),
     word(Demonitor, Pid, Reference, (Pid, str)),
     word(SendDown, Reference, Pid, _ITEM, Reason, valid=_has_item),
-    _kind(
+    kind(
         Request,
         ("reference", "method", "arguments", "time_left_s", "nested"),
         lambda asked: (
@@ -390,10 +296,10 @@ _WORDS: tuple[Kind, ...] = (
     word(Deliver, Reference, object, (float, NoneType), seal=1, valid=_has_time_left),
     word(SystemAsk, Reference, (*(kind.cls for kind in _OPERATIONS), Unreadable), seal=1),
     *_OPERATIONS,
-    _kind(In, ("message",), lambda event: (_seen(event.message),), _in, (object,)),
-    _kind(Out, ("reply", "to"), lambda event: (_seen(event.reply), event.to), _out, (object, _PID_OR_NONE)),
+    kind(In, ("message",), lambda event: (_seen(event.message),), _in, (object,)),
+    kind(Out, ("reply", "to"), lambda event: (_seen(event.reply), event.to), _out, (object, _PID_OR_NONE)),
     word(Statistics, (int, float), int, int),
-    _kind(
+    kind(
         Status,
         tuple(field.name for field in attrs.fields(Status)),
         _parts_of_status,
@@ -412,7 +318,7 @@ _WORDS: tuple[Kind, ...] = (
             tuple,
         ),
     ),
-    _kind(
+    kind(
         Cast,
         ("method", "args", "kwargs"),
         lambda cast_: (cast_.method, cast_.args, dict(cast_.kwargs)),
@@ -420,7 +326,8 @@ _WORDS: tuple[Kind, ...] = (
         (_TEXT_OR_NONE, tuple, dict),
         valid=_has_keywords,
     ),
-    _kind(Failure, ("what", "error"), _parts_of_failure, _failure, (str, object)),
+    FAILURE,
+    *child_words.KINDS,
     word(NameConflict, str, Pid),
     word(Mesh, tuple, valid=_has_names),
     word(Tell, str, object, seal=1),
@@ -441,7 +348,7 @@ def _addresses(runtime: Runtime | None) -> tuple[Kind, ...]:
         return Global(text, Behaviour)
 
     return (
-        _kind(ServerRef, ("pid",), lambda ref: (ref.pid,), reference, (Pid,)),
-        _kind(Global, ("name",), lambda name: (name.name,), global_, (str,)),
-        _kind(Name, ("name", "node"), lambda name: (name.name, name.node or here), name, (str, str)),
+        kind(ServerRef, ("pid",), lambda ref: (ref.pid,), reference, (Pid,)),
+        kind(Global, ("name",), lambda name: (name.name,), global_, (str,)),
+        kind(Name, ("name", "node"), lambda name: (name.name, name.node or here), name, (str, str)),
     )

@@ -135,7 +135,9 @@ def test_a_mark_on_what_cannot_travel_is_an_error() -> None:
     class Plain:
         pass
 
-    with pytest.raises(TypeError, match=r"Plain cannot be portable: it is no attrs class, dataclass, enum or function"):
+    with pytest.raises(
+        TypeError, match=r"Plain cannot be portable: it is no attrs class, dataclass, enum, behaviour or function"
+    ):
         marked_in([module(Plain=Plain)])
 
 

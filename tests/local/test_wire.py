@@ -22,6 +22,7 @@ from regrow import GenServer, Name, Node, NotPortable, Pid, Reference, ServerRef
 from regrow._pure.call_path import HOPS_MAX, Hop
 from regrow._pure.codec import FRAME_BYTES_MAX, BadFrame, Codec, Unreadable
 from regrow.errors import NoProcess, ServerExited
+from regrow.kinds import TEXT_MAX
 from regrow.messages import Cast, Deliver, Down, Exit, Failure, NodeDown, NodeUp, Request, Timeout, TimerFired
 from regrow.portable import Marked, marked_in
 from regrow.reasons import (
@@ -60,7 +61,7 @@ from regrow.system_words import (
     Trace,
 )
 from regrow.testing import MemoryNetwork
-from regrow.wire import TEXT_MAX, Mesh, Tell, encode_signal, origin_of, vocabulary
+from regrow.wire import Mesh, Tell, encode_signal, origin_of, vocabulary
 from tests.local import portable_kit as kit
 
 ANN = cast(Runtime, SimpleNamespace(node_name="ann@localhost"))  # all that the vocabulary asks of a node
