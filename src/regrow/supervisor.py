@@ -8,6 +8,7 @@ can be stopped in between.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import takewhile
 from typing import Any, ClassVar, TypeVar, assert_never
 
 import attrs
@@ -196,9 +197,21 @@ class SupervisorRunner(OwnerRunner):
             started.restarts += 1
 
     def _views(self, failed: Child) -> Sequence[ChildView]:
-        # For one_for_one the failed child alone: its restart must not cost more the more siblings it has.
-        concerned = [failed] if self.flags.strategy is Strategy.ONE_FOR_ONE else self.children.values()
+        concerned = self._concerned(failed)
         return [ChildView(c.spec.id, c.spec.restart, c.status is Status.RUNNING) for c in concerned]
+
+    def _concerned(self, failed: Child) -> Iterable[Child]:
+        """Whom its restart concerns, in start order; nobody else is looked at, however many there are."""
+        match self.flags.strategy:
+            case Strategy.ONE_FOR_ONE:
+                return [failed]
+            case Strategy.ONE_FOR_ALL:
+                return self.children.values()
+            case Strategy.REST_FOR_ONE:
+                newest_first = takewhile(lambda child: child is not failed, reversed(self.children.values()))
+                return [failed, *reversed([*newest_first])]
+            case _:
+                assert_never(self.flags.strategy)
 
     # -- administration
 

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections import deque
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from types import FrameType
+from collections.abc import Iterable
 from typing import Any
 
 import anyio
@@ -209,19 +206,3 @@ async def settled() -> None:
     await asyncio.sleep(0)
     while loop._ready:
         await asyncio.sleep(0)
-
-
-@contextmanager
-def counted_calls() -> Iterator[list[int]]:
-    """Count the calls of Python functions while this lasts: a measure of work that no clock disturbs."""
-    count = [0]
-
-    def profile(_frame: FrameType, event: str, _arg: object) -> None:
-        count[0] += event == "call"
-
-    before = sys.getprofile()
-    sys.setprofile(profile)
-    try:
-        yield count
-    finally:
-        sys.setprofile(before)

@@ -28,13 +28,13 @@ from regrow import (
 )
 from regrow.testing import ManualClock
 from tests.harness import row
+from tests.local.counting import counted_calls
 from tests.local.dynamic_kit import ENDLESS, Pool, add, add_all, living, pids, start_pool
 from tests.local.supervisor_kit import (
     ENDINGS,
     Broken,
     Script,
     Worker,
-    counted_calls,
     down,
     end,
     ended,
@@ -293,7 +293,7 @@ async def test_starting_or_ending_one_child_costs_the_same_however_many_there_ar
             with counted_calls() as stopping:
                 await DynamicSupervisor.terminate_child(pool, again)
             assert script.journal[-3:] == ["+x", "+x", "-x"]
-            work[others] = starting[0] + restarting[0] + stopping[0]
+            work[others] = starting.total() + restarting.total() + stopping.total()
     assert work[1000] <= work[10] * 1.5
 
 
@@ -326,5 +326,5 @@ async def test_the_work_of_starting_and_stopping_children_grows_with_their_numbe
                 clock.advance(5.0)
                 assert await ended(gone) == Shutdown()
             assert len(node.runtime.processes) == 1
-            work[number] = count[0]
+            work[number] = count.total()
     assert work[400] <= work[200] * 2.2

@@ -33,13 +33,13 @@ from regrow.calls import BoundCall
 from regrow.reports import RestartReport
 from regrow.testing import ManualClock
 from tests.harness import row
+from tests.local.counting import counted_calls
 from tests.local.supervisor_kit import (
     STRATEGIES,
     Broken,
     Script,
     Tree,
     children,
-    counted_calls,
     end,
     ended,
     pid_of,
@@ -251,7 +251,7 @@ async def test_a_restart_among_a_thousand_siblings_touches_only_the_one() -> Non
             with counted_calls() as count:
                 while not script.journal:
                     await node.runtime.backend.checkpoint()
-            work[siblings] = count[0]
+            work[siblings] = count.total()
             await settled()
             assert (script.news(), kept.walks) == (["+1"], 0)
             after = await children(sup)
@@ -277,7 +277,7 @@ async def test_the_work_of_starting_and_stopping_children_grows_with_their_numbe
                         send_exit(pid, Kill())
                 send_exit(sup, Shutdown())
                 assert await ended(gone) == Shutdown()
-            work[number] = count[0]
+            work[number] = count.total()
     assert work[400] <= work[200] * 2.2
 
 
