@@ -112,9 +112,9 @@ def unset_env(app: str, key: str, persistent: bool = False) -> None:
 async def reload_config() -> list[str]:
     """Read the node's configuration file again: environments change, and `config_change` of those that run is called.
 
-    Only the keys that the file says something else about are touched; persistent values stay. Returns the names of the
-    applications that were told, in the order of their start. Raises `ConfigError` with all mistakes, and leaves all as
-    it was; `ApplicationError` if a `config_change` failed, once all have been told.
+    Each environment is made anew from the manifest, the file and what is persistent; what else was set since is gone.
+    Returns the names of the applications that were told, in the order of their start. Raises `ConfigError` with all
+    mistakes, and leaves all as it was; `ApplicationError` if a `config_change` failed, once all have been told.
     """
     return await current_node().reload_config()
 

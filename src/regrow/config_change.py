@@ -16,8 +16,7 @@ async def change_config(controller: ApplicationController, configured: Mapping[s
 
     Returns whom it told. Raises `ApplicationError` if a `config_change` failed, once all have been told.
     """
-    given = {name: application.manifest.env for name, application in controller.loaded.items()}
-    changes = controller.environments.configure(configured, given)
+    changes = controller.environments.configure(configured)
     told: list[str] = []
     failed: list[str] = []
     for name, application in list(controller.running.items()):

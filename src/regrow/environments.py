@@ -13,39 +13,33 @@ class Environments:
 
     def __init__(self, configured: Mapping[str, Mapping[str, object]]) -> None:
         self._configured = configured  # by the node's configuration
+        self._given: dict[str, Mapping[str, object]] = {}  # by the manifests of those that are loaded
         self._loaded: dict[str, dict[str, object]] = {}
         self._early: dict[str, dict[str, object]] = {}  # set before the application was loaded
         self._persistent: dict[str, dict[str, object]] = {}
 
     def load(self, name: str, given: Mapping[str, object]) -> None:
         """Set up the environment of an application whose manifest gives these values."""
-        early, configured = self._early.pop(name, {}), self._configured.get(name, {})
-        self._loaded[name] = {**early, **given, **configured, **self._persistent.get(name, {})}
+        self._given[name] = given
+        self._loaded[name] = {**self._early.pop(name, {}), **self._fresh(name)}
 
-    def configure(
-        self, configured: Mapping[str, Mapping[str, object]], given: Mapping[str, Mapping[str, object]]
-    ) -> dict[str, ConfigChange]:
+    def configure(self, configured: Mapping[str, Mapping[str, object]]) -> dict[str, ConfigChange]:
         """Go by another configuration: what is different now, for each loaded application where something is.
 
-        `given` is what the manifests of those that are loaded say. Only what is configured differently is touched:
-        all else that was set since stays, and what is persistent stays in any case.
+        As in OTP an environment is made anew: what was set since is gone, unless it is persistent.
         """
-        before, self._configured = self._configured, configured
-        found: dict[str, ConfigChange] = {}
-        for name, env in self._loaded.items():
-            was, now = {**given[name], **before.get(name, {})}, {**given[name], **configured.get(name, {})}
-            asked = _difference(was, now)
-            after = {key: value for key, value in env.items() if key not in asked.removed}
-            after = {**after, **asked.changed, **asked.new, **self._persistent.get(name, {})}
-            change = _difference(env, after)
-            if change != _NOTHING:
-                self._loaded[name] = after
-                found[name] = change
-        return found
+        self._configured = configured
+        changes = {name: _difference(env, self._fresh(name)) for name, env in self._loaded.items()}
+        for name in self._loaded:
+            self._loaded[name] = self._fresh(name)
+        return {name: change for name, change in changes.items() if change != _NOTHING}
+
+    def _fresh(self, name: str) -> dict[str, object]:
+        return {**self._given[name], **self._configured.get(name, {}), **self._persistent.get(name, {})}
 
     def unload(self, name: str) -> None:
         """Drop all but what is persistent."""
-        del self._loaded[name]
+        del self._loaded[name], self._given[name]
 
     def get(self, name: str, key: str, default: object = None) -> object:
         return self._of(name).get(key, default)

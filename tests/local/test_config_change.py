@@ -65,20 +65,40 @@ async def test_who_is_not_concerned_is_not_told(apps: Apps, script: Script) -> N
         assert [application.get_env(name, "x") for name in ("a", "b", "c")] == [1, 2, 3]
 
 
-async def test_what_was_set_since_stays_unless_the_file_says_something_else_about_it(
-    apps: Apps, script: Script
-) -> None:
-    """A persistent value stays in any case, as when an application is loaded."""
-    apps.add("a")
+@row("APP-024", "APP-025")
+async def test_what_was_set_since_is_gone_unless_it_is_persistent(apps: Apps, script: Script) -> None:
+    """The environments are what the manifest and the file say, and the applications are told of that as well."""
+    apps.add("a", env={"given": "manifest"})
     async with node_of(apps, "[a]\nx = 1\ny = 1\nz = 1\n"):
         await started(script, "a")
-        for key in ("x", "y", "own"):
+        for key in ("x", "y", "own", "given"):
             application.set_env("a", key, "set")
         application.set_env("a", "z", "set", persistent=True)
         configured(apps, "[a]\nx = 1\ny = 2\nz = 2\n")
         assert await application.reload_config() == ["a"]
-        assert script.log == ["a config_change {'y': 2} {} []"]
-        assert [application.get_env("a", key) for key in ("x", "y", "z", "own")] == ["set", 2, "set", "set"]
+        assert script.log == ["a config_change {'given': 'manifest', 'x': 1, 'y': 2} {} ['own']"]
+        assert [application.get_env("a", key) for key in ("x", "y", "z", "own", "given")] == [
+            1,
+            2,
+            "set",
+            None,
+            "manifest",
+        ]
+        script.taken()
+        assert await application.reload_config() == []
+
+
+@row("APP-027")
+async def test_who_is_included_is_not_told_but_has_the_new_values(apps: Apps, script: Script) -> None:
+    """Only what runs by itself is told; whoever includes another one finds its new environment."""
+    apps.add("a", included_applications=["part"])
+    apps.add("part")
+    async with node_of(apps, "[a]\nx = 1\n[part]\nx = 1\n"):
+        await started(script, "a")
+        configured(apps, "[a]\nx = 2\n[part]\nx = 2\n")
+        assert await application.reload_config() == ["a"]
+        assert script.log == ["a config_change {'x': 2} {} []"]
+        assert application.get_env("part", "x") == 2
 
 
 async def test_a_file_with_mistakes_changes_nothing(apps: Apps, script: Script) -> None:
