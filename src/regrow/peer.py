@@ -77,6 +77,7 @@ class Options(TypedDict, total=False):
     """Applications to start once it is up."""
     type: Literal["permanent", "transient", "temporary"]
     backend: Literal["asyncio", "trio"]
+    loop: Literal["asyncio", "uvloop"]
     log: Literal["debug", "info", "warning", "error"]
     portable: Sequence[str]
     """Modules, which both sides import: their `@portable` functions can be called, their types can cross."""
@@ -111,7 +112,7 @@ def command_of(name: str, options: Options) -> list[str]:
     """The command line of a peer."""
     words = [sys.executable, "-m", "regrow", "run", "--peer", "--sname", name]
     given = cast("Mapping[str, Any]", options)
-    for key in ("config", "type", "backend", "log"):
+    for key in ("config", "type", "backend", "loop", "log"):
         words += [f"--{key}={given[key]}"] if key in given else []
     for key in ("path", "start", "portable"):
         words += [f"--{key}={each}" for each in given.get(key, ())]

@@ -205,15 +205,22 @@ def test_a_wrong_cookie_is_refused_on_both_sides_and_harms_nobody(machine: Machi
     ]
 
 
-NO_TRIO = "import sys; sys.modules['trio'] = None; from regrow.cli import main; sys.exit(main(sys.argv[1:]))"
+WITHOUT = "import sys; sys.modules['{}'] = None; from regrow.cli import main; sys.exit(main(sys.argv[1:]))"
 
 
-def test_a_loop_that_is_not_installed_is_one_clear_line(machine: Machine) -> None:
+@pytest.mark.parametrize(("option", "loop"), [("--backend", "trio"), ("--loop", "uvloop")])
+def test_a_loop_that_is_not_installed_is_one_clear_line(machine: Machine, option: str, loop: str) -> None:
     """It says how to get it."""
-    command = [sys.executable, "-c", NO_TRIO, "run", "--sname", "a@localhost", "--backend", "trio"]
+    command = [sys.executable, "-c", WITHOUT.format(loop), "run", "--sname", "a@localhost", option, loop]
     outcome = subprocess.run(command, capture_output=True, text=True, env=machine.environment)
     assert outcome.returncode == 2
-    assert outcome.stderr == "regrow: trio is not installed: pip install 'regrow[trio]'\n"
+    assert outcome.stderr == f"regrow: {loop} is not installed: pip install 'regrow[{loop}]'\n"
+
+
+def test_trio_runs_on_no_other_loop(say: Say) -> None:
+    """Whoever asks for both has one of them in mind."""
+    text = "--loop uvloop is a loop for --backend asyncio: trio brings its own"
+    assert say("run", "--sname", A, "--backend", "trio", "--loop", "uvloop") == Outcome(2, "", f"regrow: {text}\n")
 
 
 @pytest.mark.parametrize(

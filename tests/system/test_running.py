@@ -40,6 +40,21 @@ def test_a_node_says_that_it_is_up_and_stops_in_order_when_told(
     assert list(machine.runtime_directory.iterdir()) == []
 
 
+@pytest.mark.parametrize(("loop", "module"), [("asyncio", "asyncio.unix_events"), ("uvloop", "uvloop")])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_node_on_asyncio_runs_on_the_loop_that_it_is_told(
+    machine: Machine, say: Say, loop: str, module: str, number: signal.Signals
+) -> None:
+    """It comes up, answers, and stops in order all the same."""
+    with machine.node("--loop", loop, "--start", "moods") as node:
+        node.log_until("application moods started")
+        running = say("rpc", "type(__import__('asyncio').get_running_loop()).__module__")
+        assert running.stdout == f"{module!r}\n"
+        outcome = node.stopped_by(number)
+    assert outcome.exit_code == 0
+    assert "stopping in a calm mood" in outcome.stderr
+
+
 def test_a_node_needs_no_applications_and_no_host_in_its_name(machine: Machine) -> None:
     """It is this machine's, then."""
     with machine.node(name="a") as node:
@@ -58,11 +73,12 @@ def test_a_child_that_does_not_stop_in_time_is_named_and_killed(machine: Machine
     assert "waits for counter" in outcome.stderr
 
 
+@pytest.mark.parametrize("loop", ["--backend=asyncio", "--loop=uvloop", "--backend=trio"])
 @pytest.mark.parametrize("mood", ["stubborn", "blocking"])
-def test_a_second_interrupt_kills_at_once(machine: Machine, backend: str, mood: str) -> None:
+def test_a_second_interrupt_kills_at_once(machine: Machine, loop: str, mood: str) -> None:
     """Also when something blocks the loop, so that nothing else could."""
     config = machine.config(f'[moods]\nmood = "{mood}"\npatient = true\n')
-    with machine.node("--backend", backend, "--config", config, "--start", "moods") as node:
+    with machine.node(loop, "--config", config, "--start", "moods") as node:
         node.log_until("application moods started")
         node.signal(signal.SIGINT)
         node.log_until(f"stopping in a {mood} mood")

@@ -33,21 +33,32 @@ from ..runtime_directory import RuntimeDirectoryError
 from .commands import RESTARTS, Command, Options, argument, say
 
 BACKENDS = ("asyncio", "trio")
+LOOPS = ("asyncio", "uvloop")
 LEVELS = ("debug", "info", "warning", "error")
 GRACE_S = 10.0  # after the shutdown budget, for what the node kills then
 
 
 def run(options: Options) -> None:
     """Run a node until it is told to stop. Raises `Refused`."""
-    if options.backend == "trio" and importlib.util.find_spec("trio") is None:
-        raise Refused("trio is not installed: pip install 'regrow[trio]'", ExitCode.USAGE)
+    _check_loop(options)
     channel = Channel.of_this_process() if options.peer else None
     _log_to_stderr(options.log.upper())
     with _signals_end_it_at_once():
         node = _node(options)
-        failure = anyio.run(_run, node, options.start, Restart(options.type), channel, backend=options.backend)
+        failure = anyio.run(
+            _run, node, options.start, Restart(options.type), channel,
+            backend=options.backend, backend_options={"use_uvloop": True} if options.loop == "uvloop" else {},
+        )  # fmt: skip
     if failure is not None:
         raise failure
+
+
+def _check_loop(options: Options) -> None:
+    if options.backend == "trio" and options.loop is not None:
+        raise Refused(f"--loop {options.loop} is a loop for --backend asyncio: trio brings its own", ExitCode.USAGE)
+    for extra in (options.backend, options.loop):
+        if extra in ("trio", "uvloop") and importlib.util.find_spec(extra) is None:
+            raise Refused(f"{extra} is not installed: pip install 'regrow[{extra}]'", ExitCode.USAGE)
 
 
 def _node(options: Options) -> Node:
@@ -265,6 +276,7 @@ RUN = Command(
             help="what the end of an application that was started here means for the node",
         ),
         argument("--backend", choices=BACKENDS, default="asyncio", help="the event loop"),
+        argument("--loop", choices=LOOPS, help="what runs asyncio: its own loop, or uvloop"),
         argument("--log", choices=LEVELS, default="info", help="what is logged to standard error"),
         argument(
             "--peer", action="store_true",
