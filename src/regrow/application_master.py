@@ -16,6 +16,7 @@ from anyio import get_cancelled_exc_class
 
 from ._pure.manifest import Manifest
 from .children import reason_of
+from .dynamic_supervisor import DynamicSupervisor
 from .errors import StartError, Stop, exit_reason
 from .handlers import finish
 from .messages import Call, Exit, Failure
@@ -65,8 +66,8 @@ StartType: TypeAlias = NormalStart | Failover | Takeover
 class Application:
     """What an application does to start and to stop; everything but `start` may be left out."""
 
-    async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[Supervisor]:
-        """Start the application's tree and return its top supervisor. Raising is a failed start."""
+    async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[Supervisor | DynamicSupervisor]:
+        """Start the application's tree and return its top, a supervisor of any kind. Raising is a failed start."""
         raise TypeError(f"{type(self).__name__} does not say how it starts: define start()")
 
     async def start_phase(self, phase: str, start_type: StartType, args: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import anyio
 import pytest
@@ -11,13 +12,17 @@ from regrow import (
     ApplicationError,
     Crash,
     Custom,
+    DynamicSupervisor,
     GenServer,
     Kill,
     Killed,
+    Name,
+    PartitionSupervisor,
     ServerRef,
     Shutdown,
     Stop,
     Supervisor,
+    TypedChild,
     application,
     child,
     gen_call,
@@ -26,6 +31,7 @@ from regrow import (
     spawn,
     start,
     start_link,
+    sys,
     whereis,
 )
 from tests.harness import row
@@ -50,7 +56,36 @@ def alive() -> list[str | None]:
     return [name for name in ("a_sup", "a_worker") if whereis(name)]
 
 
+class Pool(DynamicSupervisor):
+    """A tree that begins empty."""
+
+
+class Lone(GenServer):
+    """Has no part in the tree yet."""
+
+
+TOPS = [child(Pool), child(PartitionSupervisor, child(Lone), partitions=1)]
+
+
 # -- one application
+
+
+@pytest.mark.parametrize("top", TOPS, ids=["dynamic", "partitions"])
+async def test_a_supervisor_of_any_kind_may_be_the_top(top: TypedChild[Any], apps: Apps, script: Script) -> None:
+    """The application is up with it, owns what is started in it later, and ends with it."""
+
+    async def start_top() -> object:
+        return await start_link(top.named("top"))
+
+    apps.add("a")
+    script.at("a start", start_top)
+    async with apps.node():
+        await application.start("a")
+        ref = await Supervisor.start_child(Name("top", Supervisor), child(Lone).named("lone"))
+        assert await sys.get_state(ref) == {}
+        assert application.which_applications() == ["a"]
+        await application.stop("a")
+        assert [name for name in ("top", "lone") if whereis(name)] == []
 
 
 @row("APP-003")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Generic, TypeVar, assert_never, assert_type
 
 from regrow import (
+    Application,
     Behaviour,
     Bounded,
     CallCycle,
@@ -30,6 +31,7 @@ from regrow import (
     SentRequest,
     ServerRef,
     SpawnOptions,
+    StartType,
     Stop,
     Strategy,
     Supervisor,
@@ -415,3 +417,23 @@ async def peers() -> None:
     assert_type(server, ServerRef[peer.PeerServer])
     assert_type(await peer.PeerServer.peer(server), peer.Peer)
     child(peer.PeerServer, "b@localhost", portable=["kit"]).with_(shutdown=20.0)
+
+
+class WithPool(Application):
+    async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[DynamicSupervisor]:
+        return await start_link(DynamicSupervisor)
+
+
+class WithPartitions(Application):
+    async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[PartitionSupervisor[Counter]]:
+        return await start_link(PartitionSupervisor, child(Counter))
+
+
+class WithTree(Application):
+    async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[Supervisor]:
+        return await start_link(JobCenterSup)
+
+
+class WithEither(Application):
+    async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[Supervisor | DynamicSupervisor]:
+        return await (start_link(JobCenterSup) if args else start_link(DynamicSupervisor))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from regrow import (
+    Application,
     Bounded,
     Deferred,
     DynamicSupervisor,
@@ -12,6 +13,7 @@ from regrow import (
     PartitionSupervisor,
     ServerRef,
     SpawnOptions,
+    StartType,
     Supervisor,
     Via,
     call,
@@ -144,3 +146,8 @@ async def wrong_bounds(ref: ServerRef[Counter]) -> None:
     child(Counter).with_(mailbox=1000)  # 54 a number is no bound in a specification
     SpawnOptions(mailbox=Bounded(1)).spawn(worker, 1, "a")  # 55 wrong arguments of a process with options
     send_wait(ref, "any")  # 56 forgotten await of a message
+
+
+class WithoutTree(Application):
+    async def start(self, start_type: StartType, args: tuple[object, ...]) -> ServerRef[Counter]:  # 57 no supervisor
+        return await start_link(Counter)
