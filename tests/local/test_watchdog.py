@@ -37,6 +37,8 @@ class Reported(logging.Handler):
         if vars(record).get("report") == "block":
             (report,) = record.args  # type: ignore[misc]
             assert isinstance(report, BlockReport)
+            if report.over and not self.reports:
+                return  # of a block that is forgotten
             self.reports.append(report)
             (self.over if report.over else self.begun).set()
 
