@@ -8,6 +8,7 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
+COOKIE_VARIABLE = "REGROW_COOKIE"  # of the environment of `regrow run`: the cookie itself
 COOKIE_BYTES = 32  # of randomness in a new cookie, written in hexadecimal
 FILE_BYTES_MAX = 4096  # a cookie file that is larger is another file
 

@@ -31,6 +31,7 @@ from ._pure.codec import BadFrame, Codec, FrameReader, Unreadable
 from ._pure.ids import Pid
 from .behaviour import start_link as _start_link
 from .calls import CALL_TIMEOUT_S
+from .cookie import COOKIE_VARIABLE
 from .errors import BootFailed, CallTimeout, PeerDown, Stop
 from .gen_server import GenServer
 from .handlers import call
@@ -81,6 +82,8 @@ class Options(TypedDict, total=False):
     log: Literal["debug", "info", "warning", "error"]
     portable: Sequence[str]
     """Modules, which both sides import: their `@portable` functions can be called, their types can cross."""
+    cookie: str
+    """What it shares with the nodes it may connect with; that of its configuration unless said."""
     environment: Mapping[str, str]
     """Beside the environment of this process."""
     capture: bool
@@ -119,6 +122,12 @@ def command_of(name: str, options: Options) -> list[str]:
     return words
 
 
+def environment_of(options: Options) -> dict[str, str]:
+    """The environment of a peer. A cookie is told in it: others can read command lines."""
+    told = {COOKIE_VARIABLE: options["cookie"]} if "cookie" in options else {}
+    return {**os.environ, **options.get("environment", {}), **told}
+
+
 class Peer:
     """A node in an operating-system process of its own, for the length of an `async with`. Made by `start`."""
 
@@ -145,7 +154,7 @@ class Peer:
         self._process = await anyio.open_process(
             command_of(self.name, self._options),
             stderr=subprocess.PIPE if self._options.get("capture", True) else None,
-            env={**os.environ, **self._options.get("environment", {})},
+            env=environment_of(self._options),
             start_new_session=True,  # Ctrl-C is for us: it stops with us
         )
         self._group = create_task_group()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 
@@ -62,6 +63,11 @@ async def meet(node: str) -> bool:
 @portable
 def part(node: str) -> bool:
     return disconnect(node)
+
+
+@portable
+def variable(name: str) -> str | None:
+    return os.environ.get(name)
 
 
 @portable

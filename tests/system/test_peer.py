@@ -125,6 +125,27 @@ async def test_a_stop_waits_for_the_end(machine: Machine, options: Options) -> N
         assert await a.stop() == await a.down() == 0
 
 
+async def test_a_peer_connects_with_those_that_were_given_the_same_cookie(options: Options) -> None:
+    """It replaces that of the configuration, and neither command lines nor what the peer starts show it."""
+    async with (
+        peer.start(A, cookie="crumbs", **options) as a,
+        peer.start(B, cookie="crumbs", **options) as b,
+        peer.start("c", **options) as c,
+    ):
+        assert await a.call(kit.meet, b.name)
+        assert not await a.call(kit.meet, c.name)
+        assert await a.call(kit.variable, "REGROW_COOKIE") is None
+        assert "crumbs" not in await anyio.Path(f"/proc/{a.os_pid}/cmdline").read_text()
+
+
+async def test_a_peer_with_an_empty_cookie_does_not_come_up(options: Options) -> None:
+    """It would let everybody in."""
+    with pytest.raises(BootFailed, match="an empty cookie would let everybody in") as failed:
+        async with peer.start(A, cookie="", **options):
+            pass
+    assert failed.value.exit_code == 2
+
+
 async def test_what_does_not_stop_in_time_is_killed(options: Options) -> None:
     """Its loop is blocked: it hears nothing."""
     async with peer.start(A, **options, stop_timeout=0.2) as a:

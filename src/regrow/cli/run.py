@@ -22,7 +22,7 @@ from .._pure.child_spec import Restart
 from .._pure.config import ConfigError
 from ..application_master import ApplicationEnded
 from ..control import Channel, ExitCode, Refused, check_known, refusal_of, serve
-from ..cookie import CookieError
+from ..cookie import COOKIE_VARIABLE, CookieError
 from ..errors import ApplicationError, MandatoryNodesMissing, ProcessExited
 from ..local_nodes import NodeNameTaken
 from ..node import Node
@@ -63,8 +63,9 @@ def _check_loop(options: Options) -> None:
 
 def _node(options: Options) -> Node:
     """The node, once nothing that was written down for it is wrong."""
+    cookie = os.environ.pop(COOKIE_VARIABLE, None)  # so that what the node starts itself is not told it
     try:
-        node = Node(options.sname, config=options.config, path=options.path, portable=options.portable)
+        node = Node(options.sname, config=options.config, cookie=cookie, path=options.path, portable=options.portable)
     except ConfigError as error:
         raise _mistaken(error.mistakes) from None
     except ValueError as error:
