@@ -5,6 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
+
+from benchmarks.speed.page import BEGIN, END
 
 from .nodes import PATIENCE_S, ROOT, Machine
 
@@ -35,19 +38,27 @@ def test_the_distributed_suite_prints_where_it_ran_and_one_table(tmp_path: Path)
         assert sorted(map(float, milliseconds)) == list(map(float, milliseconds))
 
 
-def test_the_speed_suite_prints_where_it_ran_and_one_table() -> None:
-    """A short round of what is installed: regrow and the floor on both loops, and whatever else there is."""
-    command = [sys.executable, "-m", "benchmarks.speed", "--quick"]
+def test_the_speed_suite_writes_where_it_ran_tables_and_a_picture(tmp_path: Path) -> None:
+    """A short round of what is installed: regrow and the floor on both loops, two nodes, and whatever else there is."""
+    page, picture = tmp_path / "page.md", tmp_path / "page.svg"
+    page.write_text(f"before\n{BEGIN}as it was\n{END}after\n", encoding="utf-8")
+    command = [sys.executable, "-m", "benchmarks.speed", "--quick", "--write", str(page)]
     outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=2 * PATIENCE_S)
     assert outcome.returncode == 0, outcome.stderr
-    machine, empty, *table = outcome.stdout.splitlines()
+    assert page.read_text(encoding="utf-8").replace("\n\n", "\n").startswith(f"before\n{BEGIN}{outcome.stdout[:100]}")
+    assert page.read_text(encoding="utf-8").endswith(f"{END}after\n")
+    machine, empty, *lines = outcome.stdout.splitlines()
     assert "Python" in machine
     assert empty == ""
-    head, _rule, *rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
-    assert head[0] == "what"
-    subjects = [row[0] for row in rows]
-    assert {"regrow, asyncio", "regrow, trio", "the floor, asyncio", "the floor, trio"} <= set(subjects)
-    for subject, *cells in rows:
-        measured = [cell.split()[0] for cell in cells]
-        assert all(cell == "-" or float(cell) > 0 for cell in measured), subject
-        assert "-" not in measured or not subject.startswith("regrow")
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    rows = [(subject, figures) for subject, *figures in cells if subject != "what" and not subject.startswith("---")]
+    assert {"regrow, asyncio", "regrow, trio", "the floor, asyncio", "the floor, trio"} <= {row[0] for row in rows}
+    assert len([subject for subject, _ in rows if subject == "regrow, asyncio"]) == 2, (
+        "by itself, and beside another node"
+    )
+    for subject, figures in rows:
+        measured = [figure.split()[0] for figure in figures if not figure.startswith("-")]
+        assert all(float(figure) > 0 for figure in measured), subject
+        assert len(measured) == len(figures) or not subject.startswith("regrow")
+    drawn = "".join(ElementTree.parse(picture).getroot().itertext())
+    assert all(subject in drawn for subject, _ in rows)

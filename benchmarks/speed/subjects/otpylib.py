@@ -1,17 +1,21 @@
-"""otpylib: a gen_server of its module system, called and cast from a process."""
+"""otpylib: a gen_server of its module system, called and cast from a process; a supervisor."""
 
 from __future__ import annotations
 
 import asyncio
+from contextlib import redirect_stdout
+from io import StringIO
 from typing import Any
 
-from otpylib import gen_server, process
+from otpylib import gen_server, process, supervisor
 from otpylib.gen_server import NoReply, Reply
-from otpylib.module import GEN_SERVER, OTPModule
+from otpylib.module import GEN_SERVER, SUPERVISOR, OTPModule
 from otpylib.runtime import set_runtime
 from otpylib.runtime.backends.asyncio_backend.backend import AsyncIOBackend
 
 from benchmarks.speed.rounds import CALLERS, run, serve
+
+CRASH = "crash"
 
 
 class Counter(metaclass=OTPModule, behavior=GEN_SERVER, version="1.0.0"):
@@ -21,13 +25,23 @@ class Counter(metaclass=OTPModule, behavior=GEN_SERVER, version="1.0.0"):
     async def handle_call(self, request: int, _from: Any, state: int) -> Any:
         return Reply(payload=state + request), state + request
 
-    async def handle_cast(self, request: int, _state: int) -> Any:
+    async def handle_cast(self, request: int | str, _state: int) -> Any:
+        if request == CRASH:
+            raise ValueError("on purpose")
         return NoReply(), request
 
     async def handle_info(self, _message: Any, state: int) -> Any:
         return NoReply(), state
 
     async def terminate(self, _reason: Any, _state: int) -> None: ...
+
+
+class Counters(metaclass=OTPModule, behavior=SUPERVISOR, version="1.0.0"):
+    async def init(self, _arg: Any) -> Any:
+        children = [supervisor.child_spec(id="crashing", module=Counter, name="crashing")]
+        return children, supervisor.options(max_restarts=1_000_000)
+
+    async def terminate(self, _reason: Any, _state: Any) -> None: ...
 
 
 class Works:
@@ -59,6 +73,17 @@ class Works:
     async def start(self, count: int) -> None:
         self.kept = [await gen_server.start(Counter) for _ in range(count)]
 
+    async def crash(self, count: int) -> None:
+        """Who is to answer has the name of the one that crashed, once it is another."""
+        crashing = process.whereis("crashing")
+        with redirect_stdout(StringIO()):  # where it prints every crash
+            for _ in range(count):
+                await gen_server.cast("crashing", CRASH)
+                while process.whereis("crashing") in (None, crashing):
+                    await asyncio.sleep(0)
+                crashing = process.whereis("crashing")
+                await gen_server.call("crashing", 1, timeout=5.0)
+
 
 async def main() -> None:
     backend = AsyncIOBackend()
@@ -68,8 +93,17 @@ async def main() -> None:
 
     async def body() -> None:
         await gen_server.start(Counter, name="counter")
+        await supervisor.start_link(Counters)
         works = Works("counter")  # its calls find a server by name alone
-        await serve({"call": works.call, "callers": works.callers, "cast": works.cast, "start": works.start})
+        await serve(
+            {
+                "call": works.call,
+                "callers": works.callers,
+                "cast": works.cast,
+                "start": works.start,
+                "crash": works.crash,
+            }
+        )
         over.set()
 
     await process.spawn(body, mailbox=True)

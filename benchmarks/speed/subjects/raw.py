@@ -6,7 +6,7 @@ from collections import deque
 
 import anyio
 
-from benchmarks.speed.rounds import CALLERS, run, serve
+from benchmarks.speed.rounds import CALLERS, at_once, run, serve
 from regrow._backends import running_backend
 from regrow.messages import Promise
 
@@ -41,9 +41,7 @@ class Server:
             await reply
 
     async def callers(self, count: int) -> None:
-        async with anyio.create_task_group() as group:
-            for _ in range(CALLERS):
-                group.start_soon(self.call, count // CALLERS)
+        await at_once(self.call, CALLERS, count)
 
     async def cast(self, count: int) -> None:
         for number in range(count):

@@ -1,13 +1,19 @@
-"""regrow, as its pages show it: a typed GenServer, calls with their timeout, a supervisor."""
+"""regrow, as its pages show it: a typed GenServer, calls with their timeout, a supervisor.
+
+The handlers are `async def`, so that each call is two messages.
+"""
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
+from functools import partial
 
 import anyio
 
-from benchmarks.speed.rounds import CALLERS, run, serve
+from benchmarks.speed.rounds import CALLERS, at_once, run, serve
 from regrow import (
+    ChildSpec,
     Down,
     GenServer,
     Name,
@@ -46,12 +52,16 @@ class Counter(GenServer):
 class Counters(Supervisor):
     intensity = 1_000_000
 
-    def init(self):  # type: ignore[no-untyped-def]
-        return [child(Counter).named("crashing")]
+    def __init__(self, kind: type[Counter]) -> None:
+        self.kind = kind
+
+    def init(self) -> Iterable[ChildSpec]:
+        return [child(self.kind).named("crashing")]
 
 
 class Works:
-    def __init__(self, server: ServerRef[Counter]) -> None:
+    def __init__(self, kind: type[Counter], server: ServerRef[Counter]) -> None:
+        self.kind = kind
         self.server = server
         self.kept: list[ServerRef[Counter]] = []
 
@@ -60,9 +70,7 @@ class Works:
             await Counter.add(self.server, number)
 
     async def callers(self, count: int) -> None:
-        async with anyio.create_task_group() as group:
-            for _ in range(CALLERS):
-                group.start_soon(self.call, count // CALLERS)
+        await at_once(self.call, CALLERS, count)
 
     async def cast(self, count: int) -> None:
         for number in range(count):
@@ -70,7 +78,7 @@ class Works:
         await Counter.add(self.server, 1)
 
     async def start(self, count: int) -> None:
-        self.kept = [await start(Counter) for _ in range(count)]
+        self.kept = [await start(self.kind) for _ in range(count)]
 
     async def crash(self, count: int) -> None:
         """From the crash to the answer of the one that was started instead."""
@@ -84,11 +92,12 @@ class Works:
             await Counter.add(crashing, 1)
 
 
-async def main() -> None:
+async def measured(kind: type[Counter]) -> None:
+    """Measure with servers of this kind."""
     logging.disable()
     async with Node():
-        await start_link(Counters)
-        works = Works(await start_link(Counter))
+        await start_link(Counters, kind)
+        works = Works(kind, await start_link(kind))
         await serve(
             {
                 "call": works.call,
@@ -101,4 +110,4 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(partial(measured, Counter))
