@@ -9,7 +9,8 @@ follows what that waits for, and so on; where it leads to another node, a probe 
 in a circle one is the last to arrive, and at that moment all of the circle is there to be found.
 
 A request is passed over if nobody waits for its caller, as far as is known, and somebody did wait for the server as its
-own wait began. For then a look has begun with that wait, and it comes by the caller if that is in a circle.
+own wait began. For then a look has begun with that wait, and it comes by the caller if that is in a circle. One that
+was sent, to be waited for later, is passed over as well when it arrives: the look begins with the wait for it.
 """
 
 from __future__ import annotations
@@ -49,7 +50,8 @@ def begin_wait(caller: Process, request: From, at: Process | Item | None) -> Pro
     if at is caller:
         raise CallingSelf(caller.pid)
     nested = bool(caller.requests)
-    if nested and not (isinstance(at, Process) and at.waits_for is None):
+    was_sent_before = request.reference is not None
+    if (nested or was_sent_before) and not (isinstance(at, Process) and at.waits_for is None):
         _look_ahead(caller, request, at)
     caller.waits_for, caller.waits_at, caller.waits_nested = request, at, nested
     return caller

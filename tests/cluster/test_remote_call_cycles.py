@@ -81,6 +81,8 @@ class Walker(GenServer):
                 return "stopped"
             if name == "later":
                 return await Walker.later(Name(rest[0][0], Walker).at(node))
+            if name == "send":
+                return await Walker.walk.send_request(Name(rest[0][0], Walker).at(node), rest[1:]).wait()
             if otp_form:
                 return await gen_call((name, node), rest, None)
             return await Walker.walk(Name(name, Walker).at(node), rest)
@@ -153,19 +155,20 @@ async def test_a_circle_may_go_over_many_nodes_and_stay_on_one_for_a_while(clust
         await until(lambda: quiet(*nodes))
 
 
-async def test_two_that_call_each_other_at_the_same_moment_both_go_on(cluster: Cluster) -> None:
-    """Without a timeout: one of them is told, or both are."""
+@pytest.mark.parametrize("first", [[], ["send"]], ids=["calls", "requests"])
+async def test_two_that_call_each_other_at_the_same_moment_both_go_on(cluster: Cluster, first: list[str]) -> None:
+    """Without a timeout: one of them is told, or both are. Also if the requests are sent first, then waited for."""
     async with running(cluster.node(A), cluster.node(B)) as (a, b):
         await walker_on(a, "a")
         await walker_on(b, "b")
         for _ in range(ROUNDS):
             with a.current():
-                Walker.walk_soon(to("a"), way("b"), self_pid())
+                Walker.walk_soon(to("a"), [*((verb, B) for verb in first), *way("b")], self_pid())
                 home = self_pid()
             with b.current():
-                Walker.walk_soon(to("b"), way("a"), home)
+                Walker.walk_soon(to("b"), [*((verb, A) for verb in first), *way("a")], home)
             with a.current():
-                outcomes = [(await receive(tuple))[1] for _ in range(2)]
+                outcomes = [(await receive(tuple, timeout=10.0))[1] for _ in range(2)]
             assert [outcome for outcome in outcomes if outcome != "arrived"]
         await until(lambda: quiet(a, b))
 
