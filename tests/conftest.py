@@ -8,11 +8,19 @@ import pytest
 
 from tests.harness.leaks import Watch, name_of, tasks
 
-pytest_plugins = ["tests.harness.conformance"]
+pytest_plugins = ["tests.harness.conformance", "tests.local.soak_kit"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--otp-scenarios", type=int, default=500, help="scenarios played side by side with Erlang/OTP")
+    parser.addoption("--soak-events", type=int, help="how many events each soak has on each loop; with a random seed")
+    parser.addoption("--soak-seed", type=int, help="the seed that a failure printed")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--soak-events") is not None:
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0))  # as long as it was asked to
 
 
 @pytest.fixture(params=["asyncio", "trio"])

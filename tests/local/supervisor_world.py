@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import anyio
@@ -17,8 +19,10 @@ from regrow import (
     Ignore,
     Kill,
     Normal,
+    NotPortable,
     Pid,
     Reason,
+    RemoteError,
     Restart,
     ServerRef,
     Shutdown,
@@ -56,15 +60,18 @@ class World:
     clock: ManualClock = attrs.field(factory=ManualClock)
     calm: bool = True
     """No new mischief: starts succeed, and nobody is slow."""
-    paused: list[anyio.Event] = attrs.field(factory=list)
+    paused: list[Callable[[], object]] = attrs.field(factory=list)
+    """What lets those go on that wait."""
     by_hand: set[str] = attrs.field(factory=set)
     """Names of children that somebody stops by hand, out of their turn."""
     excused: set[str] = attrs.field(factory=set)
     """Names of children that may be down though they ought to be up: stopped by hand, or ignored."""
     interrupted: set[Pid] = attrs.field(factory=set)
     """Supervisors that were told to stop a child by hand."""
-    out_of_turn: list[str] = attrs.field(factory=list)
-    """Who was stopped before those that were started after it."""
+    wrong: list[str] = attrs.field(factory=list)
+    """What must not be, and was."""
+    counts: Counter[str] = attrs.field(factory=Counter)
+    """What there was, and how often."""
     names: int = 0
 
     def chance(self, of: float) -> bool:
@@ -72,12 +79,21 @@ class World:
 
     async def pause(self) -> None:
         event = anyio.Event()
-        self.paused.append(event)
+        self.paused.append(event.set)
         await event.wait()
 
     def resume(self, at_most: int) -> None:
         for _ in range(min(at_most, len(self.paused))):
-            self.paused.pop(self.dice.randrange(len(self.paused))).set()
+            self.paused.pop(self.dice.randrange(len(self.paused)))()
+
+    def check(self) -> None:
+        """What no oracle of a single node sees; when all is quiet."""
+
+    def stir(self) -> None:
+        """The quiet is over."""
+        self.calm = False
+        self.by_hand.clear()
+        self.interrupted.clear()
 
     def name(self) -> str:
         self.names += 1
@@ -86,7 +102,11 @@ class World:
     def leaf(self) -> TypedChild[Leaf]:
         """A worker of any kind."""
         name = self.name()
-        return self._vary(child(Leaf, name, self).named(name), ["infinity", "brutal_kill", 0.0, 1.0, 5.0])
+        return self._vary(child(self.worker, name, self).named(name), ["infinity", "brutal_kill", 0.0, 1.0, 5.0])
+
+    @property
+    def worker(self) -> type[Leaf]:
+        return Leaf
 
     def tree(self, depth: int) -> TypedChild[Branch] | TypedChild[Flock]:
         """A supervisor of any kind, with children of all kinds down to that depth."""
@@ -192,7 +212,7 @@ class Leaf(GenServer):
         mine = next(i for i, sibling in enumerate(siblings) if sibling.process is me)
         for sibling in siblings[mine + 1 :]:
             if sibling.process is not None and sibling.process.ended is None:
-                self.world.out_of_turn.append(f"{self.name} before {sibling.spec.id}")
+                self.world.wrong.append(f"{self.name} was stopped before {sibling.spec.id}")
 
 
 class Fate:
@@ -202,14 +222,26 @@ class Fate:
         self.world = world
         self.runtime = runtime
         self.root: ServerRef[Branch] | None = None
+        self.acts: dict[Callable[[], None], float] = {
+            self._end: 6,
+            self._kill: 3,
+            self._signal: 1,
+            self._ask: 4,
+            self._let_go: 4,
+            self._wait: 2,
+        }
+
+    @property
+    def living_root(self) -> Pid | None:
+        """The supervisor of the tree, if it lives."""
+        return self.root.pid if self.root is not None and self.root.pid in self.runtime.processes else None
 
     async def strike(self) -> None:
         """One event."""
         dice = self.world.dice
-        if self.root is None or self.root.pid not in self.runtime.processes:
+        if self.living_root is None:
             await self._plant()
-        acts = {self._end: 6, self._kill: 3, self._signal: 1, self._ask: 4, self._let_go: 4, self._wait: 2}
-        dice.choices(list(acts), list(acts.values()))[0]()
+        self._act(dice.choices(list(self.acts), list(self.acts.values()))[0])
         if dice.random() < 0.3:
             await settled()
         for _ in range(dice.randrange(4)):
@@ -228,8 +260,12 @@ class Fate:
         self.root = await start_link(self.world.branch(DEPTH))
         self.world.calm = False
 
-    def _pick(self, kind: type[object]) -> Pid | None:
-        found = [pid for pid, process in self.runtime.processes.items() if isinstance(process.server, kind)]
+    def _act(self, act: Callable[[], None]) -> None:
+        act()
+
+    def _pick(self, kind: type[object], runtime: Runtime | None = None) -> Pid | None:
+        processes = (runtime or self.runtime).processes
+        found = [pid for pid, process in processes.items() if isinstance(process.server, kind)]
         return self.world.dice.choice(found) if found else None
 
     def _end(self) -> None:
@@ -246,7 +282,7 @@ class Fate:
     def _signal(self) -> None:
         """From the body: an order for the root, once in a while, noise for everybody else."""
         pid = self._pick(object)
-        if pid is not None and pid != self.runtime.processes[self_pid()].pid:
+        if pid is not None and pid != self_pid():
             send_exit(pid, self.world.dice.choice([Normal(), Shutdown("by a stranger"), Custom("noise")]))
 
     def _ask(self) -> None:
@@ -299,8 +335,8 @@ class Fate:
 
 
 async def asking(request: Any, *args: object) -> None:
-    """An operator who takes a refusal for an answer."""
+    """An operator, perhaps on another node, who takes a refusal for an answer."""
     try:
         await request(*args)
-    except (CallError, ChildError, StartError):
+    except (CallError, ChildError, StartError, RemoteError, NotPortable):
         return
