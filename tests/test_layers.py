@@ -18,6 +18,7 @@ PACKAGE = ROOT / "src" / "regrow"
 # is free.
 FLOORS = [
     "_pure",
+    "tracebacks",
     "reasons",
     "errors",
     "messages",

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from traceback import format_exception
+from functools import cached_property
 from typing import cast
 
 import attrs
+
+from .tracebacks import Traceback, traceback_of
 
 PARTS_TOLD = 5  # of a group of exceptions, in its text
 
@@ -13,27 +15,40 @@ PARTS_TOLD = 5  # of a group of exceptions, in its text
 class RemoteError(Exception):
     """An exception of another node, as data: the name of its type, its text and its printed traceback."""
 
-    def __init__(self, type_name: str, text: str, traceback: str = "") -> None:
-        super().__init__(type_name, text, traceback)
+    def __init__(self, type_name: str, text: str, traceback: str | Traceback = "") -> None:
+        super().__init__(type_name, text)
         self.type_name = type_name
         self.text = text
-        self.traceback = traceback
+        self._traceback = traceback
 
     @classmethod
     def of(cls, error: BaseException) -> RemoteError:
         """The exception as data, which can travel, and keeps nothing alive."""
-        if isinstance(error, RemoteError):
-            return error
-        return cls(type(error).__name__, _text_of(error), "".join(format_exception(error)))
+        if isinstance(error, RemoteError):  # not itself: once raised, it has a traceback of its own, with live frames
+            return cls(error.type_name, error.text, error._traceback)
+        return cls(type(error).__name__, _text_of(error), traceback_of(error))
+
+    @property
+    def traceback(self) -> str:
+        """The printed traceback, empty if there is none. It is printed when somebody first asks for it."""
+        self._traceback = str(self._traceback)
+        return self._traceback
 
     def __str__(self) -> str:
         return f"{self.type_name}: {self.text}" if self.text else self.type_name
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, RemoteError) and self.args == other.args
+        return isinstance(other, RemoteError) and self._parts == other._parts
 
     def __hash__(self) -> int:
-        return hash(self.args)
+        return hash((self.type_name, self.text))
+
+    def __reduce__(self) -> tuple[type[RemoteError], tuple[str, str, str]]:
+        return RemoteError, self._parts
+
+    @property
+    def _parts(self) -> tuple[str, str, str]:
+        return self.type_name, self.text, self.traceback
 
 
 @attrs.frozen
@@ -100,6 +115,11 @@ class Crash(Reason):
 
     exception: BaseException
 
+    @cached_property
+    def data(self) -> RemoteError:
+        """The exception as data, as other nodes and the reports have it; the same for all of them."""
+        return RemoteError.of(self.exception)
+
     def __str__(self) -> str:
         if isinstance(self.exception, RemoteError):
             return str(self.exception)
@@ -134,7 +154,7 @@ def _text_of(value: object) -> str:
 
 def as_data(reason: Reason) -> Reason:
     """The same reason without a live exception: one holds on to whatever was in its frames."""
-    return Crash(RemoteError.of(reason.exception)) if isinstance(reason, Crash) else reason
+    return Crash(reason.data) if isinstance(reason, Crash) else reason
 
 
 def is_quiet(reason: Reason) -> bool:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import islice
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import Any, cast
 
 import attrs
 
@@ -86,20 +86,16 @@ def printed(value: object) -> str:
     return short(value, PRINTED_MAX)
 
 
-@runtime_checkable
-class ShowsStatus(Protocol):
-    """An object that decides what is seen of it, as every behaviour does."""
-
-    def format_status(self, status: Status) -> Status: ...
-
-
 def formatted(server: object, status: Status) -> Status:
     """The status as the object of the process wants it seen; a placeholder if it fails at that."""
-    if not isinstance(server, ShowsStatus):
+    format_status: Callable[[Status], object] | None = getattr(server, "format_status", None)
+    if format_status is None:
         return status
     try:
-        seen = server.format_status(status)
-        if isinstance(seen, Status):  # pyright: ignore[reportUnnecessaryIsInstance]
+        seen = format_status(status)
+        if seen is status:  # as those return it who hide nothing
+            return status
+        if isinstance(seen, Status):
             return attrs.evolve(seen, state={str(name): value for name, value in seen.state.items()})
         why = f"returned {type(seen).__name__}"
     except Exception as error:  # noqa: BLE001 - whoever looks must not bring down what they look at

@@ -127,6 +127,11 @@ def as_text(reason: Reason) -> Reason:
             return Custom(text_of(reason))
 
 
+def _parts_of_crash(crash: Any) -> tuple[object, ...]:
+    """The exception as data, the same for all nodes that hear of it: so its traceback is printed once."""
+    return (crash.data if isinstance(crash.exception, BaseException) else None,)
+
+
 def _as_data(value: object) -> object:
     """An exception travels as a `RemoteError`."""
     return RemoteError.of(value) if isinstance(value, BaseException) else value
@@ -253,7 +258,7 @@ _WORDS: tuple[Kind, ...] = (
     *(word(reason) for reason in (Normal, Kill, Killed, NoProc, NoConnection)),
     word(Shutdown, object, seal=0),
     word(Custom, object, seal=0),
-    word(Crash, BaseException),
+    kind(Crash, ("exception",), _parts_of_crash, Crash, (BaseException,)),
     kind(
         RemoteError,
         ("type_name", "text", "traceback"),

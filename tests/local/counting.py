@@ -16,7 +16,7 @@ def counted_calls() -> Generator[Counter[str]]:
 
     def profile(frame: FrameType, event: str, _arg: object) -> None:
         if event == "call":
-            count[f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}"] += 1
+            count[f"{frame.f_globals.get('__name__')}.{frame.f_code.co_qualname}"] += 1
 
     before = sys.getprofile()
     sys.setprofile(profile)

@@ -28,6 +28,7 @@ from regrow import (
 )
 from regrow.reports import (
     LOGGER,
+    CrashReport,
     DropReport,
     GaveUpReport,
     ProgressReport,
@@ -38,6 +39,7 @@ from regrow.reports import (
 )
 from regrow.testing import ManualClock
 from tests.harness import row
+from tests.local.counting import counted_calls
 from tests.local.process_kit import Broken, crash, end_of
 from tests.local.supervisor_kit import Script, Tree, end, ended, pid_of, settled, start_tree, workers
 
@@ -231,6 +233,47 @@ def test_a_report_is_put_into_words_by_the_handler_that_writes_it() -> None:
         LOGGER.removeHandler(handler)
         LOGGER.propagate = propagate
     assert LOGGER.propagate
+
+
+IN_WORDS = (
+    "linecache.getline",
+    "regrow.reports.CrashReport.__str__",
+    "regrow.reports.Report.fields",
+    "regrow.reports.RestartReport.__str__",
+    "traceback.StackSummary.format",
+)
+"""What is called to put a crash and a restart into words, and is so once for each exception, report or line."""
+
+
+async def work_of_a_crash(node: Node) -> tuple[dict[str, int], CrashReport, RestartReport]:
+    """What of it was putting into words, and the reports that it left."""
+    sup = await start_tree(*workers(Script(), "a"))
+    pid = await pid_of(sup, "a")
+    with counted_calls() as count:
+        await end(pid, Crash(Broken("boom")))
+        await settled()
+    (crashed,), (restarted,) = node.runtime.reports.crashes, node.runtime.reports.restarts
+    return {name: count[name] for name in IN_WORDS if count[name]}, crashed, restarted
+
+
+async def test_nothing_of_a_crash_is_put_into_words_when_nobody_listens(caplog: pytest.LogCaptureFixture) -> None:
+    """The server is there again before anybody has read a line of source; whoever looks makes the words, once."""
+    with caplog.at_level(logging.CRITICAL, "regrow"):
+        async with Node() as node:
+            in_words, crashed, restarted = await work_of_a_crash(node)
+    assert in_words == {}
+    with counted_calls() as count:
+        assert "raise reason.exception" in crashed.traceback
+        assert restarted.reason == crashed.reason
+    assert count["traceback.StackSummary.format"] == 1
+
+
+async def test_a_crash_is_put_into_words_when_somebody_listens(caplog: pytest.LogCaptureFixture) -> None:
+    """Or else that none are made would say nothing."""
+    async with Node() as node:
+        in_words, crashed, restarted = await work_of_a_crash(node)
+    assert in_words.keys() == set(IN_WORDS)
+    assert [record.args for record in caplog.records] == [(crashed,), (restarted,)]
 
 
 async def test_one_report_for_each_crash_and_none_for_who_goes_down_with_it(caplog: pytest.LogCaptureFixture) -> None:

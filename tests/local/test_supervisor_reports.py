@@ -55,13 +55,13 @@ CRASH = Crash(ValueError("boom"))
 @row("SUP-079")
 async def test_a_restart_report_says_why_with_whom_and_what_is_left() -> None:
     """It is what an operator reads first: no need to put it together from five log lines."""
-    script = Script()
+    script, crash = Script(), Crash(ValueError("boom"))
     async with Node("here@localhost") as node:
         tree = child(Tree, *workers(script, "abc"), strategy="rest_for_one", intensity=3, period=60.0).named("top")
         sup = await start_tree(tree.with_(id="top"))
         top = await pid_of(sup, "top")
         b = node.runtime.processes[top].runner.children["b"].process.pid  # type: ignore[attr-defined]
-        await end(b, CRASH)
+        await end(b, crash)
         await settled()
         (report,) = node.runtime.reports.restarts
         assert report == RestartReport(
@@ -69,7 +69,7 @@ async def test_a_restart_report_says_why_with_whom_and_what_is_left() -> None:
             supervisor="top",
             child="b",
             pid=b,
-            reason=CRASH,
+            reason=crash,
             strategy="rest_for_one",
             stopped=("c",),
             restarted_with=("c",),

@@ -25,7 +25,7 @@ class RestartIntensity:
     def add(self, now: float) -> RestartIntensity:
         """One more restart, at `now`; those that are too old are forgotten."""
         recent = (*self.stamps[self._first_recent(now) :], now)
-        return attrs.evolve(self, stamps=recent[-(self.intensity + 1) :])
+        return RestartIntensity(self.intensity, self.period_s, recent[-(self.intensity + 1) :])
 
     @property
     def exceeded(self) -> bool:
