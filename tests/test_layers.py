@@ -45,7 +45,7 @@ FLOORS = [
     "application_master",
     "environments manifests",
     "application_controller",
-    "config_change",
+    "config_change config_files",
     "runtime_directory",
     "local_nodes",
     "cookie discovery",

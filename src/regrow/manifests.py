@@ -14,7 +14,6 @@ from typing import Any
 import attrs
 
 from ._pure.checks import DocumentError
-from ._pure.config import ConfigError, NodeConfig, parse_config
 from ._pure.manifest import Manifest, ManifestError, manifest_name, parse_manifest
 from .errors import ApplicationError
 from .reasons import Crash, Custom
@@ -182,26 +181,15 @@ def _stamp(file: Path) -> object:
 def _read_manifest(file: Path) -> _Content:
     name = None
     try:
-        document = _read_toml(file)
+        document = read_toml(file)
         name = manifest_name(document)
         return _Content(name, parse_manifest(document, str(file)))
     except DocumentError as error:
         return _Content(name, None, error.mistakes)
 
 
-def read_config(file: str | os.PathLike[str], manifests: Manifests) -> NodeConfig:
-    """Read a node's configuration. Raises `ConfigError` with all mistakes, those of manifests included."""
-    mistakes = manifests.mistakes()
-    try:
-        config = parse_config(_read_toml(file), os.fspath(file), manifests.names())
-    except DocumentError as error:
-        raise ConfigError((*error.mistakes, *mistakes)) from None
-    if mistakes:
-        raise ConfigError(mistakes)
-    return config
-
-
-def _read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
+def read_toml(file: str | os.PathLike[str]) -> dict[str, Any]:
+    """What a file holds. Raises `DocumentError` that says why it cannot be read."""
     where = os.fspath(file)
     try:
         return tomllib.loads(Path(file).read_text("utf-8"))

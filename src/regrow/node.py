@@ -28,6 +28,7 @@ from .application_controller import ApplicationController
 from .behaviour import child, start_process
 from .clock import Clock, MonotonicClock
 from .config_change import change_config
+from .config_files import ConfigFiles, files_of, read_config
 from .cookie import read_cookie
 from .discovery import Discovery
 from .dist_ac import DistributionController
@@ -36,7 +37,7 @@ from .errors import MandatoryNodesMissing, ProcessExited, exit_reason, short
 from .global_name_server import GlobalNameServer
 from .local_nodes import Claim, claim
 from .lock_server import LockServer
-from .manifests import Manifests, read_config
+from .manifests import Manifests
 from .net_kernel import NetKernel
 from .portable import Marked, marked_in
 from .reasons import Crash, Killed, Normal, Reason
@@ -74,7 +75,7 @@ class Node:
         self,
         name: str | None = None,
         *,
-        config: str | PathLike[str] | NodeConfig | None = None,
+        config: ConfigFiles | NodeConfig | None = None,
         cookie: str | bytes | None = None,
         path: Iterable[str | PathLike[str]] = (),
         portable: Iterable[str] = (),
@@ -83,7 +84,9 @@ class Node:
         rpc: RpcWord | None = None,
         watchdog: float | Configured | None = CONFIGURED,
     ) -> None:
-        """A node with its configuration, a file or read already, and the directories to find applications in.
+        """A node with its configuration, and the directories to find applications in.
+
+        The configuration is a file, or several, of which later ones count; or has been read already.
 
         A node that has a name, such as `jc1@localhost`, can be reached by others that share its cookie: the one
         given, else that of the configured file. `portable` names modules whose `@portable` types and functions
@@ -102,8 +105,8 @@ class Node:
         self.carrier = carrier
         self.clock = MonotonicClock() if clock is None else clock
         self.manifests = Manifests(path)
-        self._config_file = None if isinstance(config, NodeConfig) else config
-        self.config = _config(config, self.manifests)
+        self._config_files = files_of(config)
+        self.config = config if isinstance(config, NodeConfig) else self._read_config()
         self.rpc = self.config.rpc if rpc is None else rpc
         if self.rpc not in RPC_WORDS:
             raise ValueError(f"rpc is one of {', '.join(map(repr, RPC_WORDS))}, not {rpc!r}")
@@ -156,7 +159,7 @@ class Node:
         return self._entered().claim
 
     async def reload_config(self) -> list[str]:
-        """Read the configuration file again, and tell each application that runs what is different for it.
+        """Read the configuration files again, and tell each application that runs what is different for it.
 
         Returns the names of those that were told, in the order of their start. Only the environments of applications
         change while a node runs; what else is different is a warning, and waits for the next start of the node.
@@ -164,17 +167,20 @@ class Node:
         failed, once all have been told.
         """
         running = self._entered()
-        if self._config_file is None:
+        if not self._config_files:
             raise ConfigError([f"node {self.name} was given no configuration file that could be read again"])
-        config = read_config(self._config_file, self.manifests)
+        config = self._read_config()
         if attrs.evolve(config, env=self.config.env) != self.config:
             running.runtime.reports.warning(
-                f"{self._config_file}: what has changed under [node] and [kernel] "
+                f"{', '.join(map(str, self._config_files))}: what has changed under [node] and [kernel] "
                 f"waits for the next start of {self.name}"
             )
         self.config = attrs.evolve(self.config, env=config.env)
         with self.current():
             return await change_config(running.applications, config.env)
+
+    def _read_config(self) -> NodeConfig:
+        return read_config(self._config_files, self.manifests) if self._config_files else NodeConfig()
 
     def _entered(self) -> _Running:
         if self._running is None:
@@ -222,12 +228,6 @@ def _watchdog_s(given: float | Configured | None, config: NodeConfig) -> float:
     if not seconds >= WATCHDOG_LEAST_S:  # so put, it catches NaN as well
         raise ValueError(f"a watchdog takes at least {WATCHDOG_LEAST_S} s, not {given!r}; None is for no watchdog")
     return seconds
-
-
-def _config(config: str | PathLike[str] | NodeConfig | None, manifests: Manifests) -> NodeConfig:
-    if config is None:
-        return NodeConfig()
-    return config if isinstance(config, NodeConfig) else read_config(config, manifests)
 
 
 def current_node() -> Node:

@@ -31,6 +31,7 @@ from ._pure.codec import BadFrame, Codec, FrameReader, Unreadable
 from ._pure.ids import Pid
 from .behaviour import start_link as _start_link
 from .calls import CALL_TIMEOUT_S
+from .config_files import ConfigFiles, files_of
 from .cookie import COOKIE_VARIABLE
 from .errors import BootFailed, CallTimeout, PeerDown, Stop
 from .gen_server import GenServer
@@ -72,7 +73,7 @@ class State(enum.Enum):
 class Options(TypedDict, total=False):
     """How to start a peer; those that `regrow run` has are the same."""
 
-    config: str | os.PathLike[str]
+    config: ConfigFiles
     path: Sequence[str | os.PathLike[str]]
     start: Sequence[str]
     """Applications to start once it is up."""
@@ -115,7 +116,8 @@ def command_of(name: str, options: Options) -> list[str]:
     """The command line of a peer."""
     words = [sys.executable, "-m", "regrow", "run", "--peer", "--sname", name]
     given = cast("Mapping[str, Any]", options)
-    for key in ("config", "type", "backend", "loop", "log"):
+    words += [f"--config={os.fspath(file)}" for file in files_of(options.get("config"))]
+    for key in ("type", "backend", "loop", "log"):
         words += [f"--{key}={given[key]}"] if key in given else []
     for key in ("path", "start", "portable"):
         words += [f"--{key}={each}" for each in given.get(key, ())]

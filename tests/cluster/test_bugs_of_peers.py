@@ -197,9 +197,8 @@ async def kill(name: str) -> None:
     """Kill who has the name on the other node, and return when that is known here."""
     ref = monitor((name, B))
     send_exit((name, B), Kill())
-    assert (
-        await receive(lambda message: isinstance(message, Down) and message.ref == ref, timeout=10.0)
-    ).reason == Killed()
+    down = await receive(lambda message: isinstance(message, Down) and message.ref == ref, timeout=10.0)
+    assert down.reason == Killed()
 
 
 async def test_who_is_killed_from_another_node_is_restarted_until_that_is_too_often(cluster: Cluster) -> None:

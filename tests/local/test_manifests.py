@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 from regrow import ApplicationError
-from regrow._pure.config import ConfigError
 from regrow._pure.manifest import ManifestError
-from regrow.manifests import Manifests, read_config
+from regrow.manifests import Manifests
 from regrow.reasons import Crash, Custom
 
 
@@ -270,47 +269,3 @@ def test_an_entry_point_without_a_manifest_is_a_mistake(tmp_path: Path, value: s
     assert wrong(manifests, "shop") == (expected,)
     assert manifests.mistakes() == (expected,)
     assert manifests.find("bank").name == "bank"
-
-
-def test_a_configuration_is_read_for_the_applications_that_can_be_found(tmp_path: Path) -> None:
-    """Their tables are environments."""
-    application(tmp_path / "shop", "shop")
-    file = written(tmp_path / "sys.toml", '[kernel]\nsync_nodes_timeout = inf\n[shop]\ngreeting = "hi"\n')
-    config = read_config(file, Manifests([tmp_path]))
-    assert dict(config.env["shop"]) == {"greeting": "hi"}
-    assert config.sync_nodes_timeout == float("inf")
-    assert read_config(str(file), Manifests([tmp_path])) == config
-
-
-def test_mistakes_of_configuration_and_manifests_are_reported_together(tmp_path: Path) -> None:
-    """With the file each is in; a manifest that is wrong still has a name, so its table is no mistake."""
-    manifest = application(tmp_path / "shop", "shop", args="5")
-    file = written(tmp_path / "sys.toml", "[shop]\n[bank]\n[kernel]\nnet_tick_time = -1\n")
-    with pytest.raises(ConfigError) as caught:
-        read_config(file, Manifests([tmp_path]))
-    assert caught.value.mistakes == (
-        f"{file}: kernel.net_tick_time: must be seconds, at least 0.1, not -1",
-        f"{file}: bank: neither a table of the node nor an application to be found; known are kernel, node, shop",
-        f"{manifest}: application.args: must be a list, not 5",
-    )
-
-
-def test_mistakes_in_manifests_alone_are_mistakes_too(tmp_path: Path) -> None:
-    """A node should not come up only to fail at the first start."""
-    manifest = application(tmp_path / "shop", "shop", args="5")
-    with pytest.raises(ConfigError) as caught:
-        read_config(written(tmp_path / "sys.toml", ""), Manifests([tmp_path]))
-    assert caught.value.mistakes == (f"{manifest}: application.args: must be a list, not 5",)
-
-
-def test_a_configuration_that_cannot_be_read_says_why(tmp_path: Path) -> None:
-    """In one line with the name of the file, as it was given."""
-    wrong = written(tmp_path / "wrong.toml", "[kernel]\nwait = \n")
-    for file, text in [
-        (tmp_path / "none.toml", "No such file or directory"),
-        (tmp_path, "Is a directory"),
-        (wrong, "Invalid value (at line 2, column 8)"),
-    ]:
-        with pytest.raises(ConfigError) as caught:
-            read_config(file, Manifests())
-        assert caught.value.mistakes == (f"{file}: {text}",)

@@ -26,7 +26,7 @@ JC1, JC2, JC3, JC4 = (f"jc{n}@localhost" for n in (1, 2, 3, 4))
 
 
 def parsed(document: dict[str, Any]) -> NodeConfig:
-    return parse_config(document, WHERE, APPLICATIONS)
+    return parse_config([(WHERE, document)], APPLICATIONS)
 
 
 def mistakes(document: dict[str, Any]) -> list[str]:

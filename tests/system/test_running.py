@@ -62,6 +62,16 @@ def test_a_node_needs_no_applications_and_no_host_in_its_name(machine: Machine) 
         assert node.stopped_by(signal.SIGTERM).exit_code == 0
 
 
+def test_a_node_reads_as_many_configuration_files_as_it_is_given(machine: Machine, say: Say) -> None:
+    """What the later one says counts."""
+    (machine.folder / "here.toml").write_text("moods.mood = 'later'\n")
+    both = ("--config", machine.config("[moods]\nmood = 'first'\npatient = true\n"))
+    with machine.node(*both, "--config", str(machine.folder / "here.toml"), "--start", "moods") as node:
+        node.log_until("application moods started")
+        asked = say("rpc", "[application.get_env('moods', key) for key in ('mood', 'patient')]")
+        assert asked.stdout == "['later', True]\n"
+
+
 def test_a_child_that_does_not_stop_in_time_is_named_and_killed(machine: Machine, backend: str) -> None:
     """The shutdown budget of the node counts, whatever time the child was promised; to stop is no failure."""
     config = machine.config('kernel.shutdown_timeout = 0.2\n[moods]\nmood = "stubborn"\npatient = true\n')

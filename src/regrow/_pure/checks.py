@@ -8,7 +8,7 @@ import re
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -25,15 +25,18 @@ class DocumentError(ValueError):
 
 
 class Mistakes:
-    """The mistakes found so far in one document."""
+    """The mistakes found so far in one document; `origins` say of some places which other file they are from."""
 
-    def __init__(self, where: str) -> None:
+    def __init__(self, where: str, origins: Mapping[str, str] = MappingProxyType({})) -> None:
         self._where = where
+        self._origins = origins
         self.found: list[str] = []
 
     def add(self, place: str, text: str) -> None:
         """Note a mistake at a place such as `kernel.sync_nodes_timeout`."""
-        self.found.append(f"{self._where}: {place}: {text}" if place else f"{self._where}: {text}")
+        around = [known for known in self._origins if f"{place}.".startswith((f"{known}.", f"{known}["))]
+        where = self._origins[max(around, key=len)] if around else self._where
+        self.found.append(f"{where}: {place}: {text}" if place else f"{where}: {text}")
 
 
 class Names:
@@ -78,8 +81,7 @@ class Table:
 
     def at(self, key: str) -> str:
         """The place of a key, written as in TOML."""
-        part = key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
-        return f"{self._place}.{part}" if self._place else part
+        return _at(self._place, key)
 
     def mistake(self, key: str, text: str, inside: str = "") -> None:
         """Note a mistake in a key's value, or at a place inside of it such as `[2]`."""
@@ -137,6 +139,28 @@ class Table:
         """The tables that a key lists, one after the other, so that mistakes come in their order."""
         for index, entry in enumerate(self.entries(key, f"a list of tables, as [[{self.at(key)}]] gives")):
             yield Table(self._mistakes, f"{self.at(key)}[{index}]", entry)
+
+
+def layered(documents: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[dict[str, Any], dict[str, str]]:
+    """One document of several, and the file that each place is from: later ones replace single keys of tables."""
+    whole: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for where, document in documents:
+        for name, value in document.items():
+            top = _at("", name)
+            origins[top] = where
+            if isinstance(value, Mapping):
+                table = cast("Mapping[str, Any]", value)
+                origins |= {_at(top, key): where for key in table}
+                whole[name] = {**(whole[name] if isinstance(whole.get(name), Mapping) else {}), **table}
+            else:
+                whole[name] = value
+    return whole, origins
+
+
+def _at(place: str, key: str) -> str:
+    part = key if _BARE_KEY.fullmatch(key) else json.dumps(key, ensure_ascii=False)
+    return f"{place}.{part}" if place else part
 
 
 def is_text(value: object) -> TypeGuard[str]:

@@ -1,14 +1,14 @@
-"""The configuration of a node: one file for the whole cluster, read and checked as a whole."""
+"""The configuration of a node: the same for the whole cluster, read and checked as a whole."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias, TypeGuard
 
 import attrs
 
-from .checks import DocumentError, Mistakes, Names, Table, hint, is_text, read_only
+from .checks import DocumentError, Mistakes, Names, Table, hint, is_text, layered, read_only
 
 _NODE_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9_.:-]+")
 NODE_NAME_MAX: Final = 200  # characters; what the name of a file can hold, with room for its ending
@@ -86,13 +86,15 @@ class NodeConfig:
     """The environments of applications, by name."""
 
 
-def parse_config(document: Mapping[str, object], where: str, applications: Collection[str]) -> NodeConfig:
-    """Read the parsed TOML of a configuration; `where` names the file. Raises `ConfigError` with all mistakes.
+def parse_config(documents: Iterable[tuple[str, Mapping[str, object]]], applications: Collection[str]) -> NodeConfig:
+    """Read a configuration from the parsed TOML of its files, each with its name; of one key the last one counts.
 
-    `applications` are those that can be found: a table named otherwise is a mistake.
+    `applications` are those that can be found: a table named otherwise is a mistake. Raises `ConfigError` with all
+    mistakes.
     """
-    mistakes = Mistakes(where)
-    top = Table(mistakes, "", document)
+    whole, origins = layered(documents)
+    mistakes = Mistakes("configuration", origins)
+    top = Table(mistakes, "", whole)
     node, kernel = top.table("node"), top.table("kernel")
     node.only("cookie_file", "listen", "peers", "watchdog", "rpc")
     kernel.only(

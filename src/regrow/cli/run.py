@@ -259,7 +259,10 @@ RUN = Command(
     run,
     (
         argument("--sname", metavar="NAME", required=True, help="the name of the node, such as jc1@localhost"),
-        argument("--config", metavar="FILE", help="the configuration of the cluster"),
+        argument(
+            "--config", metavar="FILE", action="append", default=[],
+            help="the configuration of the cluster; may be repeated, and what is said later counts",
+        ),
         argument(
             "--path", metavar="DIR", type=_directory, action="append", default=[],
             help="find applications in this directory and the folders in it; may be repeated",
