@@ -106,7 +106,9 @@ def test_a_mark_on_what_cannot_be_portable_is_a_mistake(machine: Machine, shop: 
     """The class is named."""
     shop.write("portable = ['shop']", "from regrow import portable\n@portable\nclass Till:\n    pass\n")
     outcome = machine.regrow("run", "--sname", A, "--path", shop.path, "--backend", backend)
-    line = "regrow: portable: shop.Till cannot be portable: it is no attrs class, dataclass, enum or function\n"
+    line = (
+        "regrow: portable: shop.Till cannot be portable: it is no attrs class, dataclass, enum, behaviour or function\n"
+    )
     assert outcome == Outcome(2, "", line)
 
 
