@@ -26,37 +26,41 @@ LIMIT_S = 0.05
 
 
 class Reported(logging.Handler):
-    """Keeps the reports of blocks, and says so to whoever blocks."""
+    """Keeps the reports of a block that is made here, and says so to whoever makes it.
+
+    On a busy machine others come as well, with so short a limit: what starts a thread may wait for long enough.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.reports: list[BlockReport] = []
         self.begun, self.over = threading.Event(), threading.Event()
+        self._awaited = False  # from when a block is made until its end was reported
 
     def emit(self, record: logging.LogRecord) -> None:
         if vars(record).get("report") == "block":
             (report,) = record.args  # type: ignore[misc]
             assert isinstance(report, BlockReport)
-            if report.over and not self.reports:
-                return  # of a block that is forgotten
-            self.reports.append(report)
-            (self.over if report.over else self.begun).set()
+            if self._awaited and (self.reports or not report.over):
+                self._awaited = not report.over
+                self.reports.append(report)
+                (self.over if report.over else self.begun).set()
 
     def wait(self) -> None:
         """Block the loop until that was reported."""
-        self._forget()
+        self._await()
         assert self.begun.wait(PATIENCE_S), "not reported while it blocks"
 
     def compute(self) -> None:
         """The same without ever sleeping."""
-        self._forget()
+        self._await()
         while not self.begun.is_set():
             pass
 
-    def _forget(self) -> None:
-        """What the start of a node on a busy machine has left."""
+    def _await(self) -> None:
         for news in (self.reports, self.begun, self.over):
             news.clear()
+        self._awaited = True
 
     async def wait_over(self) -> None:
         """Wait until the end was reported."""
