@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,16 +25,24 @@ class Discovery:
         self._directory = directory
         self._host = EVERYWHERE.get(host, host)
 
-    def publish(self, creation: int, port: int) -> None:
-        """Tell the other nodes of this user where this one listens."""
+    def publish(self, creation: int, port: int | None) -> None:
+        """Tell the other nodes of this user where this one listens; without a port, that it is up."""
         self._claim.update(creation=creation, port=port)
 
-    def lookup(self, name: str) -> tuple[str, int] | None:
-        """Host and port of a node; `None` if nobody knows it. Raises `RuntimeDirectoryError`."""
+    def open_socket(self) -> socket.socket:
+        """A listening Unix socket, by which they find this one from now on. Raises `RuntimeDirectoryError`."""
+        return self._claim.listen_for_nodes()
+
+    def lookup(self, name: str) -> Address | Path | None:
+        """Where a node listens, by preference at its Unix socket; `None` if nobody knows it.
+
+        Raises `RuntimeDirectoryError`.
+        """
         if name in self._peers:
-            address = self._peers[name]
-            return address.host, address.port
+            return self._peers[name]
         for record in live_nodes(self._directory):
+            if record.name == name and record.link is not None:
+                return Path(record.link)
             if record.name == name and record.port is not None:
-                return self._host, record.port
+                return Address(self._host, record.port)
         return None

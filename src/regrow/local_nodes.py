@@ -22,7 +22,7 @@ import attrs
 from ._pure.config import is_node_name
 from .runtime_directory import RuntimeDirectoryError, address_of, locked, opened, runtime_directory
 
-RECORD, SOCKET = ".json", ".sock"  # what the files of a node end with
+RECORD, SOCKET, LINK = ".json", ".sock", ".link"  # what the files of a node end with
 RECORD_BYTES_MAX = 64 * 1024
 BACKLOG = 64
 
@@ -48,6 +48,8 @@ class Record:
     """Its incarnation, once it has one."""
     socket: str | None = None
     """The path of its control socket, once it listens."""
+    link: str | None = None
+    """The path of the socket on which it accepts other nodes of this user, if it has one."""
 
 
 def live_nodes(directory: Path | None = None) -> list[Record]:
@@ -112,6 +114,14 @@ class Claim:
     def listen(self) -> socket.socket:
         """Open the node's control socket and enter it into the record. Raises `RuntimeDirectoryError`."""
         path = self._directory / (self.record.name + SOCKET)
+        return self._listen(path, attrs.evolve(self.record, socket=str(path)))
+
+    def listen_for_nodes(self) -> socket.socket:
+        """Open a socket for other nodes and enter it into the record. Raises `RuntimeDirectoryError`."""
+        path = self._directory / (self.record.name + LINK)
+        return self._listen(path, attrs.evolve(self.record, link=str(path)))
+
+    def _listen(self, path: Path, record: Record) -> socket.socket:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             with locked(self._directory) as folder:
@@ -120,7 +130,7 @@ class Claim:
                 os.chmod(path.name, 0o600, dir_fd=folder)
                 listener.listen(BACKLOG)
                 listener.setblocking(False)
-                self.record = attrs.evolve(self.record, socket=str(path))
+                self.record = record
                 self.write()
         except BaseException:
             listener.close()
@@ -134,8 +144,7 @@ class Claim:
         fd, self._fd = self._fd, None
         try:
             with locked(self._directory) as folder:
-                _unlink(folder, self.record.name + SOCKET)
-                _unlink(folder, self.record.name + RECORD)
+                _unlink_all(folder, self.record.name)
         finally:
             os.close(fd)
 
@@ -193,8 +202,7 @@ def _live(folder: int, name: str) -> Record | None:
     except BlockingIOError:
         return _read(fd)
     else:
-        _unlink(folder, name + SOCKET)
-        _unlink(folder, name + RECORD)
+        _unlink_all(folder, name)
         return None
     finally:
         os.close(fd)
@@ -208,6 +216,11 @@ def _read(fd: int) -> Record | None:
         return Record(**{field.name: data[field.name] for field in attrs.fields(Record)})
     except (ValueError, KeyError, TypeError):
         return None  # written by hand
+
+
+def _unlink_all(folder: int, node: str) -> None:
+    for ending in (SOCKET, LINK, RECORD):
+        _unlink(folder, node + ending)
 
 
 def _unlink(folder: int, name: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 import math
 import secrets
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import Token
 from functools import cached_property
@@ -22,7 +22,16 @@ from anyio.abc import TaskGroup
 from . import dist_words, global_words, lock_server, peer_words, questions, rpc_words
 from ._backends import running_backend
 from ._pure.codec import Codec
-from ._pure.config import RPC_WORDS, WATCHDOG_LEAST_S, ConfigError, NodeConfig, RpcWord, is_node_name
+from ._pure.config import (
+    RPC_WORDS,
+    UNIX_WORDS,
+    WATCHDOG_LEAST_S,
+    ConfigError,
+    NodeConfig,
+    RpcWord,
+    UnixWord,
+    is_node_name,
+)
 from ._pure.ids import UNNAMED_NODE
 from .application_controller import ApplicationController
 from .behaviour import child, start_process
@@ -44,7 +53,7 @@ from .reasons import Crash, Killed, Normal, Reason
 from .rpc_server import RpcSupervisor
 from .runtime import WORD, Here, Outsider, Process, Runtime, current, here, insist
 from .stopping import kill_late, stop_in_order, time_limit
-from .transport import Carrier, TcpCarrier
+from .transport import Carrier, SocketCarrier
 from .watchdog import Watchdog
 from .wire import vocabulary
 
@@ -82,6 +91,7 @@ class Node:
         clock: Clock | None = None,
         carrier: Carrier | None = None,
         rpc: RpcWord | None = None,
+        unix: UnixWord | None = None,
         watchdog: float | Configured | None = CONFIGURED,
     ) -> None:
         """A node with its configuration, and the directories to find applications in.
@@ -90,9 +100,10 @@ class Node:
 
         A node that has a name, such as `jc1@localhost`, can be reached by others that share its cookie: the one
         given, else that of the configured file. `portable` names modules whose `@portable` types and functions
-        may cross nodes, besides those that the manifests on the path name. `carrier` replaces TCP. `rpc` says, instead
-        of the configuration, whether other nodes may call those functions: `"portable"` or `"off"`. `watchdog` is, also
-        instead of it, how many seconds something may block the loop before it is named; `None` for no watchdog.
+        may cross nodes, besides those that the manifests on the path name. `carrier` replaces all sockets. Instead of
+        the configuration, `rpc` says whether other nodes may call those functions, `"portable"` or `"off"`; `unix`
+        whether nodes of this machine come through a Unix socket, `"also"`, `"only"` or `"off"`; and `watchdog` how
+        many seconds something may block the loop before it is named, `None` for no watchdog.
 
         Raises `ConfigError` that lists all mistakes of the configuration; entering the node raises what keeps
         it from being reached, `NodeNameTaken`, `CookieError`, `OSError`, or `MandatoryNodesMissing`.
@@ -107,9 +118,8 @@ class Node:
         self.manifests = Manifests(path)
         self._config_files = files_of(config)
         self.config = config if isinstance(config, NodeConfig) else self._read_config()
-        self.rpc = self.config.rpc if rpc is None else rpc
-        if self.rpc not in RPC_WORDS:
-            raise ValueError(f"rpc is one of {', '.join(map(repr, RPC_WORDS))}, not {rpc!r}")
+        self.rpc = _word("rpc", rpc, RPC_WORDS, self.config.rpc)
+        self.unix = _word("unix", unix, UNIX_WORDS, self.config.listen.unix)
         self.watchdog_s = _watchdog_s(watchdog, self.config)
         self._running: _Running | None = None
 
@@ -221,6 +231,12 @@ def full_name(name: str) -> str:
     return whole
 
 
+def _word(name: str, given: str | None, words: Sequence[str], configured: str) -> str:
+    if given is not None and given not in words:
+        raise ValueError(f"{name} is one of {', '.join(map(repr, words))}, not {given!r}")
+    return configured if given is None else given
+
+
 def _watchdog_s(given: float | Configured | None, config: NodeConfig) -> float:
     if given is None:
         return math.inf
@@ -288,8 +304,8 @@ class _Running:
         carrier = node.carrier
         if carrier is None:
             self.claim = claim(node.name)
-            listen = node.config.listen
-            carrier = TcpCarrier(listen, Discovery(self.claim, node.config.peers, host=listen.host))
+            listen = attrs.evolve(node.config.listen, unix=node.unix)
+            carrier = SocketCarrier(listen, Discovery(self.claim, node.config.peers, host=listen.host))
         net = NetKernel(self.runtime, carrier, self.codec, cookie, node.config.net_tick_time)
         self.global_names.join(net)
         self.locks.join(net)

@@ -28,6 +28,7 @@ from anyio.abc import TaskGroup
 
 from . import peer_words, rpc_words
 from ._pure.codec import BadFrame, Codec, FrameReader, Unreadable
+from ._pure.config import UnixWord
 from ._pure.ids import Pid
 from .behaviour import start_link as _start_link
 from .calls import CALL_TIMEOUT_S
@@ -80,6 +81,7 @@ class Options(TypedDict, total=False):
     type: Literal["permanent", "transient", "temporary"]
     backend: Literal["asyncio", "trio"]
     loop: Literal["asyncio", "uvloop"]
+    unix: UnixWord
     log: Literal["debug", "info", "warning", "error"]
     portable: Sequence[str]
     """Modules, which both sides import: their `@portable` functions can be called, their types can cross."""
@@ -117,7 +119,7 @@ def command_of(name: str, options: Options) -> list[str]:
     words = [sys.executable, "-m", "regrow", "run", "--peer", "--sname", name]
     given = cast("Mapping[str, Any]", options)
     words += [f"--config={os.fspath(file)}" for file in files_of(options.get("config"))]
-    for key in ("type", "backend", "loop", "log"):
+    for key in ("type", "backend", "loop", "unix", "log"):
         words += [f"--{key}={given[key]}"] if key in given else []
     for key in ("path", "start", "portable"):
         words += [f"--{key}={each}" for each in given.get(key, ())]

@@ -1,4 +1,4 @@
-"""Every test of nodes runs over both carriers."""
+"""Every test of nodes runs in memory, over TCP, and over Unix sockets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from regrow.testing import MemoryNetwork
 
 from . import dist_kit
 from .dist_kit import Sharing
-from .kit import Cluster, MemoryCluster, TcpCluster
+from .kit import Cluster, MemoryCluster, TcpCluster, UnixCluster
 from .tcp_network import TcpNetwork
 
 
@@ -22,7 +22,7 @@ def _nodes_report_what_they_do(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "regrow")
 
 
-@pytest.fixture(params=["memory", "tcp"])
+@pytest.fixture(params=["memory", "tcp", "unix"])
 def cluster(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
     """A place for nodes, in memory or on this machine."""
     if request.param == "memory":
@@ -31,7 +31,7 @@ def cluster(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.
         assert memory.network.connections() == [], "a connection outlived its nodes"
     else:
         monkeypatch.setenv("REGROW_RUNTIME_DIR", str(tmp_path))
-        yield TcpCluster()
+        yield TcpCluster() if request.param == "tcp" else UnixCluster()
 
 
 @pytest.fixture

@@ -85,8 +85,10 @@ class MemoryCluster:
         return await self.network.of("stranger@localhost").connect(name)
 
 
-class TcpCluster:
+class MachineCluster:
     """Nodes of this machine, found through the runtime directory."""
+
+    listen: Listen
 
     def node(
         self,
@@ -98,14 +100,31 @@ class TcpCluster:
         portable: Iterable[str] = (),
         rpc: RpcWord | None = None,
     ) -> Node:
-        listen = Listen(port_min=0, port_max=0)  # any that is free
-        config = NodeConfig(net_tick_time=net_tick_time, listen=listen)
+        config = NodeConfig(net_tick_time=net_tick_time, listen=self.listen)
         return Node(name, cookie=cookie, config=config, portable=portable, clock=clock, rpc=rpc)
+
+
+class TcpCluster(MachineCluster):
+    """Nodes that listen on ports."""
+
+    listen = Listen(port_min=0, port_max=0)  # any that is free
 
     async def knock(self, name: str) -> ByteStream:
         [port] = [record.port for record in live_nodes() if record.name == name]
         assert port is not None
         return await anyio.connect_tcp("127.0.0.1", port)
+
+
+class UnixCluster(MachineCluster):
+    """Nodes that listen on Unix sockets, and nowhere else."""
+
+    listen = Listen(unix="only")
+
+    async def knock(self, name: str) -> ByteStream:
+        [(port, link)] = [(record.port, record.link) for record in live_nodes() if record.name == name]
+        assert port is None
+        assert link is not None
+        return await anyio.connect_unix(link)
 
 
 class Stranger:

@@ -9,7 +9,7 @@ from anyio.abc import SocketAttribute
 from regrow._pure.config import Listen
 from regrow.discovery import Discovery
 from regrow.local_nodes import Claim, claim
-from regrow.transport import Accept, ByteStream, Listener, TcpCarrier
+from regrow.transport import Accept, ByteStream, Listener, SocketCarrier
 
 
 class TcpNetwork:
@@ -48,11 +48,11 @@ class CuttableCarrier:
     def __init__(self, network: TcpNetwork, name: str) -> None:
         self._network = network
         self._name = name
-        self._tcp: TcpCarrier | None = None
+        self._tcp: SocketCarrier | None = None
 
     async def listen(self, name: str, creation: int) -> Listener:
         claimed = claim(name)
-        self._tcp = TcpCarrier(Listen(port_min=0, port_max=0), Discovery(claimed, {}))
+        self._tcp = SocketCarrier(Listen(port_min=0, port_max=0), Discovery(claimed, {}))
         return ClaimedListener(await self._tcp.listen(name, creation), claimed)
 
     async def connect(self, name: str) -> ByteStream:

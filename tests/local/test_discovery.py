@@ -33,7 +33,7 @@ def test_a_node_is_found_once_it_has_published_where_it_listens(folder: Path, mi
     discovery = Discovery(mine, {}, folder)
     assert discovery.lookup("ann@localhost") is None
     discovery.publish(7, 9105)
-    assert discovery.lookup("ann@localhost") == ("127.0.0.1", 9105)
+    assert discovery.lookup("ann@localhost") == Address("127.0.0.1", 9105)
     assert mine.record.creation == 7
 
 
@@ -42,7 +42,7 @@ def test_a_node_is_not_found_after_its_end(folder: Path, mine: Claim) -> None:
     discovery = Discovery(mine, {}, folder)
     with claim("cat@localhost", folder) as other:
         Discovery(other, {}, folder).publish(1, 9106)
-        assert discovery.lookup("cat@localhost") == ("127.0.0.1", 9106)
+        assert discovery.lookup("cat@localhost") == Address("127.0.0.1", 9106)
     assert discovery.lookup("cat@localhost") is None
 
 
@@ -56,8 +56,8 @@ def test_what_the_configuration_says_comes_first(folder: Path, mine: Claim) -> N
     with claim("ben@localhost", folder) as other:
         other.update(creation=1, port=9107)
         discovery = Discovery(mine, ELSEWHERE, folder)
-        assert discovery.lookup("far@h2") == ("10.0.0.2", 9100)
-        assert discovery.lookup("ben@localhost") == ("10.0.0.3", 9200)
+        assert discovery.lookup("far@h2") == Address("10.0.0.2", 9100)
+        assert discovery.lookup("ben@localhost") == Address("10.0.0.3", 9200)
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,21 @@ def test_nodes_of_this_machine_are_reached_where_they_listen(
     """Which need not be the loopback address."""
     discovery = Discovery(mine, {}, folder, host=listens)
     discovery.publish(7, 9105)
-    assert discovery.lookup("ann@localhost") == (reached, 9105)
+    assert discovery.lookup("ann@localhost") == Address(reached, 9105)
+
+
+def test_a_node_with_a_socket_for_nodes_is_reached_there(folder: Path, mine: Claim) -> None:
+    """Whether or not it has a port as well: who knocks at the port is somewhere else."""
+    discovery = Discovery(mine, {}, folder)
+    with discovery.open_socket() as listening:
+        discovery.publish(7, 9105)
+        found = discovery.lookup("ann@localhost")
+        assert found == folder / "ann@localhost.link"
+        assert (mine.record.port, mine.record.link) == (9105, str(found))
+        assert found.stat().st_mode & 0o777 == 0o600
+        assert listening.getsockname() == str(found)
+    mine.release()
+    assert list(folder.iterdir()) == []
 
 
 def test_records_that_others_can_get_at_are_not_believed(folder: Path, mine: Claim) -> None:

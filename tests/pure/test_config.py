@@ -184,6 +184,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     # cookie and addresses
     ({"node": {"cookie_file": ""}}, "node.cookie_file: must be a non-empty string, not ''"),
     ({"node": {"cookie_file": 1}}, "node.cookie_file: must be a non-empty string, not 1"),
+    ({"node": {"listen": {"unix": True}}}, "node.listen.unix: must be 'off' or 'also' or 'only', not True"),
     ({"node": {"listen": {"host": ""}}}, "node.listen.host: must be a non-empty string, not ''"),
     *[
         ({"node": {"listen": {key: port}}}, f"node.listen.{key}: must be a port, 1 to 65535, not {port!r}")
@@ -318,6 +319,7 @@ def test_a_port_range_may_be_given_by_its_beginning() -> None:
     assert parsed({"node": {"listen": {"port_min": 9150}}}).listen == Listen("127.0.0.1", 9150, 9199)
     assert parsed({"node": {"listen": {"port_min": 12000}}}).listen == Listen("127.0.0.1", 12000, 12000)
     assert parsed({"node": {"listen": {"port_min": 1, "port_max": 65_535}}}).listen == Listen("127.0.0.1", 1, 65_535)
+    assert parsed({"node": {"listen": {"unix": "only"}}}).listen == Listen(unix="only")
 
 
 def test_a_wrong_port_is_not_compared_with_the_other() -> None:

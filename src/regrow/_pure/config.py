@@ -18,6 +18,8 @@ ARBITERS_THERE_ARE: Final = ("none",)
 TAKEOVERS: Final = ("stop_first", "overlap")
 RpcWord: TypeAlias = Literal["off", "portable"]
 RPC_WORDS: Final[tuple[RpcWord, ...]] = ("off", "portable")
+UnixWord: TypeAlias = Literal["off", "also", "only"]
+UNIX_WORDS: Final[tuple[UnixWord, ...]] = ("off", "also", "only")
 WATCHDOG_LEAST_S: Final = 0.01
 PORT_MAX: Final = 65_535
 
@@ -38,11 +40,13 @@ class Address:
 
 @attrs.frozen
 class Listen:
-    """Where a node accepts other nodes: the first free port of the range."""
+    """Where a node accepts other nodes: the first free port of the range, a Unix socket, or both."""
 
     host: str = "127.0.0.1"
     port_min: int = 9100
     port_max: int = 9199
+    unix: str = "off"
+    """Whether nodes of this user on this machine come through a Unix socket: "off", "also", or "only", and no port."""
 
 
 @attrs.frozen
@@ -122,14 +126,14 @@ def parse_config(documents: Iterable[tuple[str, Mapping[str, object]]], applicat
 
 
 def _listen(table: Table) -> Listen:
-    table.only("host", "port_min", "port_max")
+    table.only("host", "port_min", "port_max", "unix")
     expected = f"a port, 1 to {PORT_MAX}"
     host = table.text("host", "127.0.0.1")
     port_min = table.get("port_min", _is_port, expected, 9100)
     port_max = table.get("port_max", _is_port, expected, max(port_min, 9199))
     if port_min > port_max and table.sound("port_min"):
         table.mistake("port_max", f"{port_max} is below port_min, which is {port_min}")
-    return Listen(host, port_min, port_max)
+    return Listen(host, port_min, port_max, table.word("unix", UNIX_WORDS, "off"))
 
 
 def _peers(table: Table) -> dict[str, Address]:

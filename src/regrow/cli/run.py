@@ -19,7 +19,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from .._pure.child_spec import Restart
-from .._pure.config import ConfigError
+from .._pure.config import UNIX_WORDS, ConfigError
 from ..application_master import ApplicationEnded
 from ..control import Channel, ExitCode, Refused, check_known, refusal_of, serve
 from ..cookie import COOKIE_VARIABLE, CookieError
@@ -65,7 +65,14 @@ def _node(options: Options) -> Node:
     """The node, once nothing that was written down for it is wrong."""
     cookie = os.environ.pop(COOKIE_VARIABLE, None)  # so that what the node starts itself is not told it
     try:
-        node = Node(options.sname, config=options.config, cookie=cookie, path=options.path, portable=options.portable)
+        node = Node(
+            options.sname,
+            config=options.config,
+            cookie=cookie,
+            path=options.path,
+            portable=options.portable,
+            unix=options.unix,
+        )
     except ConfigError as error:
         raise _mistaken(error.mistakes) from None
     except ValueError as error:
@@ -281,6 +288,10 @@ RUN = Command(
         ),
         argument("--backend", choices=BACKENDS, default="asyncio", help="the event loop"),
         argument("--loop", choices=LOOPS, help="what runs asyncio: its own loop, or uvloop"),
+        argument(
+            "--unix", choices=UNIX_WORDS,
+            help="whether nodes of this machine come through a Unix socket, instead of what the configuration says",
+        ),
         argument("--log", choices=LEVELS, default="info", help="what is logged to standard error"),
         argument(
             "--peer", action="store_true",
