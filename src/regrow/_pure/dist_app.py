@@ -11,6 +11,7 @@ Nothing here waits: an election under way is a state, and every event may move i
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import TypeAlias
 
 import attrs
@@ -34,8 +35,12 @@ class Phase(enum.Enum):
     """It is being stopped here."""
 
 
-ACTIVE = frozenset({Phase.STARTING, Phase.RUNNING, Phase.STOPPING})
+ACTIVE = (Phase.STARTING, Phase.RUNNING, Phase.STOPPING)  # no set: the hash of an enum's member costs more than a look
 """In these phases there are, or may be, processes of the application on the node."""
+
+
+def _places_in(settings: Settings) -> Mapping[str, int]:
+    return {node: place for place, group in enumerate(settings.groups) for node in group}
 
 
 @attrs.frozen
@@ -48,10 +53,14 @@ class Settings:
     """How long the next node waits for one that went down."""
     overlap: bool = False
     """Whether a takeover starts the new instance before it stops the old one, as OTP does."""
+    _places: Mapping[str, int] = attrs.field(
+        init=False, eq=False, repr=False, default=attrs.Factory(_places_in, takes_self=True)
+    )
+    """The place of each node's group. It is asked for all nodes at each event, and so not looked for each time."""
 
     def group_of(self, node: str) -> int:
         """The place of the node's group; behind the last for a node that is not listed."""
-        return next((i for i, group in enumerate(self.groups) if node in group), len(self.groups))
+        return self._places.get(node, len(self.groups))
 
     def lists(self, node: str) -> bool:
         return self.group_of(node) < len(self.groups)

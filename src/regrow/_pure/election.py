@@ -408,15 +408,18 @@ class _Turn:
     def _look_who_waits(self) -> None:
         """For the end of a stop, or for a takeover by hand that can't be any more."""
         mine = self.state.mine
-        known = [mine, *(status for _, status in self.state.peers)]
-        # Where it was started again meanwhile, that is not what was stopped.
-        left = [one for one in known if one.phase in ACTIVE and not (one.wanted and one.stops >= mine.stops)]
-        if self.state.stopping_all and not left:
+        if self.state.stopping_all and not self._is_left_anywhere():
             self.change(stopping_all=False)
             self.do(RunsNowhere(None))
         if self.state.by_hand and not (mine.wanted and mine.permitted and mine.opened):
             self.change(by_hand=False)
             self.do(TakeOverRefused("not_running_distributed"))
+
+    def _is_left_anywhere(self) -> bool:
+        """Whether what was stopped is still there. Where it was started again meanwhile, that is another."""
+        mine = self.state.mine
+        known = (mine, *(status for _, status in self.state.peers))
+        return any(one.phase in ACTIVE and not (one.wanted and one.stops >= mine.stops) for one in known)
 
     def _look_while_running(self) -> None:
         """Two copies that meet: the better one stays. A copy that is not permitted stays until somebody claims it."""
