@@ -29,7 +29,8 @@ from .errors import ApplicationError
 from .manifests import Manifests
 from .messages import Failure, Promise, result_of
 from .reasons import Custom, Killed, Normal, Reason
-from .runtime import REFUSAL_S, Process, Runtime
+from .refusals import REFUSAL_S
+from .runtime import Process, Runtime
 from .stopping import kill_late, time_limit
 
 

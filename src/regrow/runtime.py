@@ -31,17 +31,16 @@ from .mailbox import Mailbox
 from .messages import Call, Deliver, Down, Exit, Failure, From, Promise, Request, Starting, settle
 from .process_timers import ProcessTimers
 from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, interrupt_in, is_quiet
+from .refusals import Refusals
 from .registry import GlobalNames, Registry
 from .relations import Relations
-from .reports import CrashReport, RefusalReport, Reports
+from .reports import CrashReport, Reports
 from .signals import Item, Link, Monitor, NoRoute, Route, Send, SendDown, SendExit, Signal, Unlink, node_of, target_of
-from .stacks import stack_of
 from .status import attributes_of, formatted
 from .system_words import Status, SystemAsk
-from .timers import Timer, Timers
+from .timers import Timers
 
 WORD = 2**32  # ids are made of unsigned 32-bit numbers
-REFUSAL_S = 1.0  # a task that has not ended this long after its cancel is named, with its stack
 
 Body: TypeAlias = Callable[["Process"], Awaitable[None]]
 
@@ -59,9 +58,7 @@ class Process(Relations):
 
     __slots__ = (
         "_body",
-        "_refusal",
         "_scope",
-        "_task_id",
         "ancestors",
         "application",
         "at_home",
@@ -89,6 +86,7 @@ class Process(Relations):
         "started_at",
         "suspended",
         "task",
+        "task_id",
         "waiters",
         "waits_at",
         "waits_for",
@@ -130,8 +128,7 @@ class Process(Relations):
         self.task: object = None  # its own, once that runs
         self._body = body
         self._scope: CancelScope | None = None
-        self._task_id: int | None = None  # of the task, where it lives in somebody else's
-        self._refusal: Timer | None = None
+        self.task_id: int | None = None  # of the task, where it lives in somebody else's
 
     def __repr__(self) -> str:
         return f"<Process {self.label} {self.pid}>"
@@ -189,8 +186,8 @@ class Process(Relations):
 
     def settle(self, reason: Reason) -> Reason:
         """Its own code is over; the reason it ends with, which an exit signal may have settled before."""
-        if self._refusal is not None:
-            self._refusal.cancel()
+        if self.exiting is not None:
+            self.runtime.refusals.ended(self)
         self._scope = None
         if self.exiting is None:
             self.exiting = reason
@@ -200,7 +197,7 @@ class Process(Relations):
     def attach(self, scope: CancelScope, task_id: int) -> None:
         """Live in a task that is there already: its scope, once cancelled, ends the process."""
         self._scope = scope
-        self._task_id = task_id
+        self.task_id = task_id
 
     def ready(self) -> None:
         """Its starter need not wait any longer."""
@@ -233,12 +230,7 @@ class Process(Relations):
         self.mailbox.close()
         if self._scope is not None:
             self._scope.cancel()
-            self._refusal = self.runtime.timers.after(REFUSAL_S, self._report_refusal)
-
-    def _report_refusal(self) -> None:
-        assert self.exiting is not None, "it was told to end"
-        node, stack = self.runtime.node_name, stack_of(self, self._task_id)
-        self.runtime.reports.add(RefusalReport(node, self.pid, self.name, self.label, self.exiting, REFUSAL_S, stack))
+            self.runtime.refusals.told(self)
 
     def end(self, reason: Reason) -> None:
         """The task is over: free what it held, then tell everybody. Nothing in here may wait."""
@@ -334,6 +326,7 @@ class Runtime:
         self.timers = Timers(clock)
         self.process_timers = ProcessTimers(self.timers)
         self.reports = Reports(node_name)
+        self.refusals = Refusals(self.timers, self.reports, home)
         self.route: Route = NoRoute(self.undelivered)
         self.global_names: GlobalNames
         self.node: object = None  # the node whose runtime this is

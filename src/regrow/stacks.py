@@ -31,6 +31,8 @@ class Located(Protocol):
     def name(self) -> str | None: ...
     @property
     def label(self) -> str: ...
+    @property
+    def task_id(self) -> int | None: ...
 
 
 P = TypeVar("P", bound=Located)
@@ -45,15 +47,14 @@ class Place:
     stack: str
 
 
-def stack_of(process: Located, task_id: int | None = None) -> str:
-    """The stack of the task that runs `process`, printed; a word instead where it can't be found.
+def stack_of(process: Located) -> str:
+    """The stack of the task that runs `process`, printed; a word instead where it can't be found."""
+    return stacks_of([process])[process]
 
-    A process that lives in somebody else's task is found by the id of that task, and shown with the whole of it.
-    """
-    for task in anyio.get_running_tasks():
-        if task.id == task_id:
-            return printed(_frames(task.coro))
-    return printed(_frames_of([process])[process])
+
+def stacks_of(processes: Collection[P]) -> dict[P, str]:
+    """The same of several, found in one look at all tasks."""
+    return {process: printed(frames) for process, frames in _frames_of(processes).items()}
 
 
 def places_of(processes: Collection[P]) -> dict[P, tuple[Place, ...]]:
@@ -89,11 +90,18 @@ def own_frames(process: object, frames: Sequence[FrameType]) -> list[FrameType]:
 
 
 def _frames_of(processes: Collection[P]) -> dict[P, list[FrameType]]:
-    """The frames of processes, each with a task of its own: found in one look at all tasks, not one for each."""
+    """The frames of processes: found in one look at all tasks, not one for each.
+
+    A process that lives in somebody else's task is found by the id of that task, and shown with the whole of it.
+    """
     found = {process: list[FrameType]() for process in processes}
     wanted = {id(process): process for process in processes}
+    lodgers = {process.task_id: process for process in processes if process.task_id is not None}
     for task in anyio.get_running_tasks() if wanted else ():
         frames = _frames(task.coro)
+        if task.id in lodgers:
+            found[lodgers[task.id]] = frames
+            continue
         # Others that wait for the process have frames of its methods as well; only its own task has its `run`.
         runs = (wanted.get(id(_self_of(frame))) for frame in frames if frame.f_code.co_name == LIFE)
         process = next((each for each in runs if each is not None), None)

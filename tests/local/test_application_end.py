@@ -31,7 +31,7 @@ from regrow import (
     whereis,
 )
 from regrow.application_master import STOP_CALLBACK_S
-from regrow.runtime import REFUSAL_S
+from regrow.refusals import REFUSAL_S
 from regrow.testing import ManualClock
 from tests.harness import row
 

@@ -194,6 +194,41 @@ async def test_one_that_swallows_cancellations_is_reported_too(caplog: pytest.Lo
         assert await receive(Down, timeout=5.0) == Down(ref, pid, Custom("go"))
 
 
+async def test_who_has_had_no_turn_since_the_kill_is_not_refusing(caplog: pytest.LogCaptureFixture) -> None:
+    """It may take the loop more than a second to come to the last of a great many."""
+    clock = ManualClock()
+    async with Node(clock=clock):
+        killed = [spawn_monitor(anyio.sleep_forever) for _ in range(100)]
+        await settled()
+        for pid, _ref in killed:
+            send_exit(pid, Kill())
+        clock.advance(1.0)
+        downs = {await receive(Down, timeout=5.0) for _ in killed}
+        assert downs == {Down(ref, pid, Killed()) for pid, ref in killed}
+        await settled()
+        assert not caplog.records
+
+
+async def test_each_of_several_is_late_at_its_own_time(caplog: pytest.LogCaptureFixture) -> None:
+    """One watch is kept for all; who ends meanwhile is not named, and who is told later is named later."""
+    clock, done = ManualClock(), anyio.Event()
+    async with Node(clock=clock) as node:
+        first, second = spawn(clean_up, done), spawn(clean_up, done)
+        prompt = spawn(anyio.sleep_forever)
+        await settled()
+        named: list[list[bool]] = []
+        for told in ([first, prompt], [second], [], []):
+            for pid in told:
+                send_exit(pid, Kill())
+            clock.advance(0.5)
+            await settled()
+            named.append([str(pid) in caplog.text for pid in (first, second, prompt)])
+        assert named == [[False] * 3, [True, False, False], [True, True, False], [True, True, False]]
+        assert len(caplog.records) == 2
+        assert len(node.runtime.timers) == 0
+        done.set()
+
+
 async def test_who_ends_in_time_leaves_no_timer() -> None:
     """The watch over a kill ends with the killed."""
     clock = ManualClock()

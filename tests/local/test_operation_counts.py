@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+import anyio
 import attrs
 import pytest
 
@@ -33,6 +34,7 @@ from regrow import (
     unlink,
     whereis,
 )
+from regrow.refusals import REFUSAL_S
 from regrow.testing import ManualClock
 from tests.local.counting import counted_calls, of_regrow
 from tests.local.dynamic_kit import ENDLESS, Pool, add_all, living, start_pool
@@ -259,6 +261,32 @@ async def test_stopping_dynamic_children_does_the_same_work_for_each() -> None:
             assert living(node.runtime) == {}
         work[number] = of_regrow(count)
     assert difference(work[150], work[100]) == difference(work[100], work[50])
+
+
+async def test_those_that_refuse_to_end_are_found_in_one_look(caplog: pytest.LogCaptureFixture) -> None:
+    """However many there are: it was each for itself once, and a node with many of them looked for ever."""
+    work: dict[int, Counter[str]] = {}
+    for number in (20, 40, 60):
+        clock, done = ManualClock(), anyio.Event()
+        caplog.clear()
+        async with Node(clock=clock, watchdog=None):
+            killed = [spawn(shielded, done) for _ in range(number)]
+            await settled()
+            for pid in killed:
+                send_exit(pid, Kill())
+            await settled()
+            with counted_calls() as count:
+                clock.advance(REFUSAL_S)
+                await settled()
+            assert len(caplog.records) == number
+            done.set()
+        work[number] = of_regrow(count)
+    assert difference(work[60], work[40]) == difference(work[40], work[20])
+
+
+async def shielded(done: anyio.Event) -> None:
+    with anyio.CancelScope(shield=True):
+        await done.wait()
 
 
 def difference(more: Counter[str], less: Counter[str]) -> dict[str, int]:
