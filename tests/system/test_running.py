@@ -186,8 +186,8 @@ def test_both_sides_of_a_takeover_stop_when_told(machine: Machine, role: str, nu
             assert nodes[told].stopped_by(number).exit_code == 0
             taking.communicate(timeout=PATIENCE_S)
         assert taking.returncode == (0 if role == "gives" else 1)
-        while running_on(machine, other) != other:
-            assert nodes[other].process.poll() is None
+        nodes[other].log_until("application moods started")
+        assert running_on(machine, other) == other
 
 
 def start_everywhere(machine: Machine) -> None:
