@@ -6,6 +6,8 @@ The sender refuses to send others, so a frame that holds them is a bad frame.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import attrs
@@ -13,6 +15,7 @@ import attrs
 from ._pure.codec import Kind, NotPortable, Sealed, SealsItself
 
 TEXT_MAX = 10_000  # characters of a reason or an exception that can't travel as it is
+KEPT_MAX = 1024  # objects of one kind
 
 
 def word(
@@ -25,11 +28,7 @@ def word(
     """An attrs class whose fields travel in order, each of its type; `seal` is the number of the one that the user
     fills."""
     names = tuple(field.name for field in attrs.fields(cls))
-
-    def take_apart(value: object) -> tuple[Any, ...]:
-        return tuple([getattr(value, name) for name in names])
-
-    return kind(cls, names, take_apart, cls, types, seal, valid, prefix)
+    return kind(cls, names, _getter(names), cls, types, seal, valid, prefix)
 
 
 def kind(
@@ -60,6 +59,23 @@ def kind(
         return value
 
     return Kind(name, cls, apart, together, names)
+
+
+def kept(of: Kind) -> Kind:
+    """A kind of which the same few objects cross again and again: what becomes of them is kept, in both directions."""
+    keep, keep_of_types = lru_cache(KEPT_MAX), lru_cache(KEPT_MAX, typed=True)
+    return attrs.evolve(of, take_apart=keep(of.take_apart), build=keep_of_types(of.build))
+
+
+def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:
+    """What gets these fields of an object."""
+    match names:
+        case ():
+            return lambda _value: ()
+        case (name,):
+            return lambda value: (getattr(value, name),)
+        case _:
+            return attrgetter(*names)
 
 
 def _are(parts: tuple[object, ...], types: tuple[Any, ...]) -> bool:

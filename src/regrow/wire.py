@@ -6,7 +6,7 @@ frame. What is the user's own in a word is sealed: if the receiver does not know
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from types import NoneType
 from typing import Any, TypeAlias, cast
 
@@ -19,8 +19,20 @@ from ._pure.config import is_node_name
 from ._pure.ids import UNNAMED_NODE, Pid, Reference
 from .clashes import RESOLVERS
 from .error_words import FAILURE
-from .kinds import TEXT_MAX, kind, text_of, word
-from .messages import Cast, Deliver, Down, Exit, NameConflict, NodeDown, NodeUp, Request, Timeout, TimerFired
+from .kinds import TEXT_MAX, kept, kind, text_of, word
+from .messages import (
+    NO_KWARGS,
+    Cast,
+    Deliver,
+    Down,
+    Exit,
+    NameConflict,
+    NodeDown,
+    NodeUp,
+    Request,
+    Timeout,
+    TimerFired,
+)
 from .naming import Global
 from .portable import Marked
 from .reasons import (
@@ -145,7 +157,7 @@ def _is_pid(pid: Pid) -> bool:
 
 
 def _reference(node: str, creation: int, *words: int) -> Reference:
-    return Reference(node, creation, cast("tuple[int, int, int]", words))
+    return Reference(node, creation, words)  # type: ignore[arg-type]
 
 
 def _is_reference(reference: Reference) -> bool:
@@ -167,7 +179,7 @@ def _has_keywords(asked: Request | Cast) -> bool:
 
 
 def _are_keywords(found: object) -> bool:
-    return isinstance(found, dict) and all(isinstance(key, str) for key in cast("dict[object, Any]", found))
+    return isinstance(found, dict) and {*map(type, cast("dict[object, Any]", found))} <= {str}
 
 
 def _has_path(probe: Probe) -> bool:
@@ -182,16 +194,29 @@ def _has_time_left(asked: Request | Deliver) -> bool:
     return asked.time_left_s is None or asked.time_left_s >= 0
 
 
+def _arguments(args: Iterable[Any], kwargs: Mapping[str, Any]) -> object:
+    """A list of the arguments; if there are keywords, that and these."""
+    return ([*args], dict(kwargs)) if kwargs else [*args]
+
+
 def _request(
     reference: Reference, method: str | None, arguments: object, time_left_s: float | None, nested: bool | None
 ) -> Request:
-    """The arguments, then the keywords; what can't be read stands in place of the arguments."""
+    """What can't be read stands in place of the arguments."""
     if isinstance(arguments, Unreadable):
-        return Request(reference, method, arguments, {}, time_left_s, nested)
-    *args, keywords = cast("list[Any]", arguments)
-    if not _are_keywords(keywords):
-        raise TypeError("without keywords")
-    return Request(reference, method, tuple(args), keywords, time_left_s, nested)
+        return Request(reference, method, arguments, NO_KWARGS, time_left_s, nested)
+    return Request(reference, method, *_args_and_kwargs(arguments), time_left_s, nested)
+
+
+def _cast(method: str | None, arguments: object) -> Cast:
+    return Cast(method, *_args_and_kwargs(arguments))
+
+
+def _args_and_kwargs(arguments: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
+    args, kwargs = cast("tuple[Any, Any]", arguments) if isinstance(arguments, tuple) else (arguments, NO_KWARGS)
+    if type(args) is not list or not _are_keywords(kwargs):
+        raise TypeError("with malformed arguments")
+    return (*args,), kwargs
 
 
 def _seen(part: object) -> object:
@@ -246,7 +271,6 @@ _OPERATIONS = (
 )
 
 _WORDS: tuple[Kind, ...] = (
-    word(Pid, str, *_NUMBERS, valid=_is_pid),
     kind(
         Reference,
         ("node", "creation"),
@@ -289,12 +313,12 @@ _WORDS: tuple[Kind, ...] = (
         lambda asked: (
             asked.reference,
             asked.method,
-            [*asked.args, dict(asked.kwargs)],
+            _arguments(asked.args, asked.kwargs),
             asked.time_left_s,
             asked.nested,
         ),
         _request,
-        (Reference, _TEXT_OR_NONE, (list, Unreadable), (float, NoneType), (bool, NoneType)),
+        (Reference, _TEXT_OR_NONE, (list, tuple, Unreadable), (float, NoneType), (bool, NoneType)),
         seal=2,
         valid=_is_request,
     ),
@@ -325,10 +349,10 @@ _WORDS: tuple[Kind, ...] = (
     ),
     kind(
         Cast,
-        ("method", "args", "kwargs"),
-        lambda cast_: (cast_.method, cast_.args, dict(cast_.kwargs)),
-        Cast,
-        (_TEXT_OR_NONE, tuple, dict),
+        ("method", "arguments"),
+        lambda cast_: (cast_.method, _arguments(cast_.args, cast_.kwargs)),
+        _cast,
+        (_TEXT_OR_NONE, (list, tuple)),
         valid=_has_keywords,
     ),
     FAILURE,
@@ -353,6 +377,7 @@ def _addresses(runtime: Runtime | None) -> tuple[Kind, ...]:
         return Global(text, Behaviour)
 
     return (
+        kept(word(Pid, str, *_NUMBERS, valid=_is_pid)),
         kind(ServerRef, ("pid",), lambda ref: (ref.pid,), reference, (Pid,)),
         kind(Global, ("name",), lambda name: (name.name,), global_, (str,)),
         kind(Name, ("name", "node"), lambda name: (name.name, name.node or here), name, (str, str)),

@@ -166,7 +166,7 @@ async def test_a_call_that_cannot_be_read_is_answered_so(cluster: Cluster) -> No
     async with running(cluster.node(A), cluster.node(B)) as (a, _b), stranger(cluster, a) as odd:
         await odd.say(Send(odd.pid, "nobody", Request(odd_ref(odd), "say", (1,), {})))
         answer = await odd.stream.receive()
-        while b"noproc" not in answer:
+        while b"NoProcess" not in answer:
             answer += await odd.stream.receive()
 
 

@@ -1,13 +1,13 @@
 """Terms as bytes: what may cross nodes, and nothing else.
 
 msgpack, with two ways to say what it has no words for. An extension stands for a value by itself: a large
-integer, a datetime, a function. A *mark*, an extension too, stands first in an array and says what the array
-is: a tuple, a set, an object of a named kind; an array without one is a list. So a term is one msgpack document,
-read in a single pass.
+integer, a datetime, a function. And each array says first what it is: a list, a tuple, a set, an object of a named
+kind. So a term is one msgpack document. msgpack reads it, and what is nested in it is made into what it stands for
+from the outside in; most of a message is plain, and done with one look at its types.
 
 Which classes may cross is a table that the caller brings; a name that is not in it is refused, and nothing is
-ever imported because of what a frame says. The limits hold while a frame is read, not after. The sender keeps
-to the same limits: what one node lets out, another of its version lets in.
+ever imported because of what a frame says. What a frame announces is checked before room is made for it. The sender
+keeps to the same limits: what one node lets out, another of its version lets in.
 """
 
 from __future__ import annotations
@@ -16,10 +16,8 @@ import traceback
 from collections.abc import Callable, Collection, Mapping
 from datetime import datetime
 from functools import partial
-from itertools import chain
 from typing import Any, Final
 
-import attrs
 import msgpack  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
 from .frames import FRAME_BYTES_CAP, FRAME_BYTES_MAX, LENGTH_BYTES, TICK, FrameReader, framed
@@ -33,13 +31,12 @@ from .lowering import (
     FUNCTION,
     INTEGER,
     ITEMS_MAX,
-    KIND,
     LEAVES,
+    LEAVES_LOOKED_AT,
+    LIST,
     PARTIAL,
     SEALED,
     SET,
-    SHAPE,
-    SHAPES,
     TUPLE,
     Lowering,
     Means,
@@ -67,11 +64,12 @@ __all__ = [
 ]
 
 SCAN_BYTES_MIN = 1024  # what a smaller frame can announce and not hold is little: a thousand lists of a thousand
+COUNT_BYTES_MIN = FRAME_ITEMS_MAX // (1 + CONTAINER_ITEMS)  # a smaller frame has no room for too many items
 
 # msgpack brings no types; these are all that is used of it.
 _msgpack: Any = msgpack
-_Ext: Callable[[int, bytes], Any] = _msgpack.ExtType
-_unpackb: Callable[..., object] = _msgpack.unpackb
+_Ext: Any = _msgpack.ExtType
+_unpackb: Callable[..., Any] = _msgpack.unpackb
 
 
 class Codec:
@@ -82,22 +80,16 @@ class Codec:
             raise ValueError(f"a frame may be limited to at most {FRAME_BYTES_CAP} bytes, not {frame_bytes_max}")
         self.frame_bytes_max: Final = frame_bytes_max
         self._vocabulary: Final = vocabulary
-        self._kinds: Final = {name.encode(): _Mark(_maker(kind)) for name, kind in vocabulary.by_name.items()}
         packer: Any = _msgpack.Packer(default=_large_integer)
-        self._means: Final = Means(
-            vocabulary,
-            packer.pack,
-            _Ext,
-            {shape: _Ext(SHAPE, shape) for shape in SHAPES},
-            {kind.cls: _Ext(KIND, name.encode()) for name, kind in vocabulary.by_name.items()},
-        )
+        self._means: Final = Means(vocabulary, packer.pack, _Ext)
 
     def encode(self, term: object) -> bytes:
         """One frame, its length in front. Raises `NotPortable`; also for what is larger than a frame may be."""
         try:
             body = self._means.pack(Lowering(self._means).lower(term, 1))
         except UnicodeEncodeError as error:
-            Lowering(self._means, LEAVES - {str}).lower(term, 1)  # again, looking at each text: raises, with the place
+            # Again, looking at each text: raises, with the place.
+            Lowering(self._means, LEAVES_LOOKED_AT).lower(term, 1)
             raise NotPortable(str(error)) from None
         except (ValueError, OverflowError) as error:
             raise NotPortable(f"{type(error).__name__}: {error}") from None  # larger than msgpack itself allows
@@ -109,7 +101,14 @@ class Codec:
         """The term of a frame's body. Raises `BadFrame`."""
         if len(body) > self.frame_bytes_max:
             raise BadFrame(f"a frame of {len(body)} bytes, more than {self.frame_bytes_max}")
-        return _Reading(self._vocabulary, self._kinds, FRAME_ITEMS_MAX, sealed=False).read(body)
+        try:
+            if len(body) > SCAN_BYTES_MIN:
+                _scan(body)
+            return _Reading(self._vocabulary).term(_unpack(body, tuple))
+        except BadFrame:
+            raise
+        except (ValueError, TypeError, OverflowError) as error:
+            raise BadFrame(f"{type(error).__name__}: {error}"[:200]) from None
 
 
 def _large_integer(value: object) -> Any:
@@ -122,156 +121,133 @@ class _Unfit(BadFrame):
     """No rule is broken, but this node can't make anything of it. In a sealed part it ends there."""
 
 
-@attrs.frozen(eq=False)
-class _Mark:
-    """What an array stands for that begins with it."""
-
-    make: Callable[[list[Any]], object]
-
-
-# What msgpack makes by itself and we never sent; and a mark anywhere but in front of an array.
-_STRAY: Final = frozenset({_Mark, _msgpack.Timestamp})
-
-
 class _Reading:
-    """One frame, or a sealed part of one, being read within its budget of items.
+    """One frame, being made into the term it stands for."""
 
-    msgpack reads from the inside out, so what is known of a container when it is complete is how high the
-    containers in it are stacked: the last entries of `_heights`, one for each of them.
-    """
-
-    def __init__(self, vocabulary: Vocabulary, kinds: Mapping[bytes, _Mark], items_left: int, *, sealed: bool) -> None:
-        self._items_left = items_left
+    def __init__(self, vocabulary: Vocabulary) -> None:
         self._vocabulary = vocabulary
-        self._kinds = kinds
-        self._in_seal = sealed
-        self._heights: list[int] = []
+        self._in_seal = False
 
-    def read(self, body: bytes) -> Any:
-        if len(body) > SCAN_BYTES_MIN:
-            _scan(body)
-        count_max = min(len(body), 1 + ITEMS_MAX)  # with its mark
+    def term(self, found: object) -> object:
+        """What stands for what msgpack found, if that is not plain and stands for itself."""
+        return found if type(found) in LEAVES else self._nested(found, 1)
+
+    def _nested(self, found: Any, depth: int) -> object:
+        """`depth` is how deep it is nested, if it is a container."""
+        read = _READ.get(type(found))
+        if read is None:
+            raise BadFrame(f"a {type(found).__name__} where none can be")
+        return read(self, found, depth)
+
+    def read_array(self, items: list[Any], depth: int) -> object:
+        mark = items[0] if items else None
+        if type(mark) is int and mark == SEALED:
+            return self._read_sealed(items, depth)
+        if depth > DEPTH_MAX:
+            raise BadFrame(f"nested more than {DEPTH_MAX} deep")
+        if not LEAVES.issuperset(map(type, items)):
+            for index, item in enumerate(items):
+                if type(item) not in LEAVES:
+                    items[index] = self._nested(item, depth + 1)  # in its place, so that it is not held twice
+        if type(mark) is str:
+            return self._object(mark, items)
+        make = _SHAPES.get(mark) if type(mark) is int else None
+        if make is None:
+            raise BadFrame(f"an array that begins with {mark!r:.20}")
+        return make(items[1:])
+
+    def _object(self, name: str, items: list[Any]) -> object:
+        kind = self._vocabulary.by_name.get(name)
+        if kind is None:
+            raise _Unfit(f"nothing portable here is called {name!r:.100}")
+        return _fit(name, kind.build, *items[1:])
+
+    def _read_sealed(self, items: list[Any], depth: int) -> object:
+        if self._in_seal:
+            raise BadFrame("a seal within a seal")
+        if len(items) != 2:
+            raise BadFrame("a malformed seal")
+        content = items[1]
+        self._in_seal = True
         try:
-            term = _unpackb(
-                body,
-                ext_hook=self._extension,
-                list_hook=self._array,
-                object_pairs_hook=self._map,
-                strict_map_key=False,
-                max_array_len=count_max,
-                max_map_len=count_max,
-            )
-        except BadFrame:
-            raise
-        except (ValueError, TypeError, OverflowError) as error:
-            raise BadFrame(f"{type(error).__name__}: {error}"[:200]) from None
-        self._refuse_stray(type(term))
-        return term
+            return content if type(content) in LEAVES else self._nested(content, depth)
+        except _Unfit as error:
+            return Unreadable(str(error))
+        finally:
+            self._in_seal = False
 
-    def _array(self, items: list[Any]) -> object:
-        mark: _Mark | None = None
-        if items and type(items[0]) is _Mark:
-            mark = items.pop(0)
-        if len(items) > ITEMS_MAX:
-            raise BadFrame(f"{len(items)} items in one container")
-        height = self._height(items, len(items))
-        return self._made(items if mark is None else mark.make(items), height)
-
-    def _map(self, pairs: list[tuple[Any, Any]]) -> object:
-        height = self._height([*chain.from_iterable(pairs)], len(pairs))
-        if any(type(key) not in LEAVES for key, _ in pairs):
-            raise BadFrame("a key of a map that is not plain")
-        found = dict(pairs)
+    def read_map(self, pairs: tuple[tuple[Any, Any], ...], depth: int) -> object:
+        if depth > DEPTH_MAX:
+            raise BadFrame(f"nested more than {DEPTH_MAX} deep")
+        found = {self._read_key(key): value for key, value in pairs}
         if len(found) != len(pairs):
             raise BadFrame("a key is given twice")
-        return self._made(found, height)
+        if not LEAVES.issuperset(map(type, found.values())):
+            for key, value in found.items():
+                if type(value) not in LEAVES:
+                    found[key] = self._nested(value, depth + 1)
+        return found
 
-    def _extension(self, code: int, data: bytes) -> object:
-        read = _EXTENSIONS.get(code)
+    def _read_key(self, key: Any) -> object:
+        if type(key) is _Ext and key.code == INTEGER:
+            return _integer(key.data)
+        if type(key) not in LEAVES:
+            raise BadFrame("a key of a map that is not plain")
+        return key
+
+    def read_extension(self, found: Any, _depth: int) -> object:
+        if found.code == FUNCTION:
+            return self._read_function(found.data.decode())
+        read = _EXTENSIONS.get(found.code)
         if read is None:
-            raise BadFrame(f"unknown extension type {code}")
-        return read(self, data)
+            raise BadFrame(f"unknown extension type {found.code}")
+        return read(found.data)
 
-    def read_integer(self, data: bytes) -> int:
-        return int.from_bytes(data, "big", signed=True)
-
-    def read_shape(self, data: bytes) -> object:
-        mark = _SHAPES.get(data)
-        if mark is None:
-            raise BadFrame(f"an array marked {data!r:.20}")
-        return mark
-
-    def read_kind(self, data: bytes) -> object:
-        mark = self._kinds.get(data)
-        if mark is None:
-            raise _Unfit(f"nothing portable here is called {data.decode()!r:.100}")
-        return mark
-
-    def read_datetime(self, data: bytes) -> object:
-        """Only as `isoformat` writes it."""
-        text = data[1:].decode()
-        found = datetime.fromisoformat(text).replace(fold=data[0])
-        if found.isoformat() != text:
-            raise BadFrame("a malformed datetime")
-        return self._made(found, 0)
-
-    def read_function(self, data: bytes) -> object:
-        name = data.decode()
+    def _read_function(self, name: str) -> object:
         function = self._vocabulary.functions_by_name.get(name)
         if function is None:
             raise _Unfit(f"no portable function here is called {name!r:.100}")
-        return self._made(function, 0)
+        return function
 
-    def read_sealed(self, data: bytes) -> object:
-        if self._in_seal:
-            raise BadFrame("a seal within a seal")
-        inside = _Reading(self._vocabulary, self._kinds, self._items_left, sealed=True)
-        height = 0
-        try:
-            term = inside.read(data)
-            height = max(inside._heights, default=0)
-        except _Unfit as error:
-            term = Unreadable(str(error))
-        self._items_left = inside._items_left
-        return self._made(term, height)
 
-    def _height(self, items: list[Any], count: int) -> int:
-        """How high a container of these is stacked, 1 if nothing is in it but plain values."""
-        self._items_left -= CONTAINER_ITEMS + count
-        if self._items_left < 0:
-            raise BadFrame(f"more than {FRAME_ITEMS_MAX} items and containers")
-        if LEAVES.issuperset(map(type, items)):
-            return 1
-        inner: list[type[Any]] = [cls for cls in map(type, items) if cls not in LEAVES]
-        for cls in inner:
-            self._refuse_stray(cls)
-        height = 1 + max(self._heights[-len(inner) :])
-        del self._heights[-len(inner) :]
-        if height > DEPTH_MAX:
-            raise BadFrame(f"nested more than {DEPTH_MAX} deep")
-        return height
+_READ: Mapping[type, Callable[[_Reading, Any, int], object]] = {
+    list: _Reading.read_array,
+    tuple: _Reading.read_map,
+    _Ext: _Reading.read_extension,
+}
 
-    def _made(self, value: object, height: int) -> object:
-        if type(value) not in LEAVES:
-            self._heights.append(height)
-        return value
 
-    def _refuse_stray(self, cls: type[Any]) -> None:
-        if cls in _STRAY:
-            raise BadFrame(f"a {cls.__name__.strip('_')} where none can be")
+def _unpack(body: bytes, make_map: Callable[[Any], Any], make_list: Callable[[Any], Any] | None = None) -> Any:
+    """What msgpack finds; a map as its pairs, so that a key that is given twice is seen."""
+    count_max = min(len(body), 1 + ITEMS_MAX)  # with its mark
+    return _unpackb(
+        body,
+        list_hook=make_list,
+        object_pairs_hook=make_map,
+        strict_map_key=False,
+        max_array_len=count_max,
+        max_map_len=count_max,
+    )
 
 
 def _scan(body: bytes) -> None:
-    """Whether all is there that is announced, before room is made for it: then it is no more than was sent.
-
-    Raises what msgpack raises for a document that is cut short or malformed.
-    """
+    """Whether all is there that is announced, before room is made for it, and not too much of it for what it holds."""
     scanner: Any = _msgpack.Unpacker(max_buffer_size=len(body))
     scanner.feed(body)
     try:
         scanner.skip()
-    except (ValueError, _msgpack.OutOfData) as error:
+    except _msgpack.OutOfData as error:
         raise BadFrame(f"{type(error).__name__}: {error}"[:200]) from None
+    if len(body) > COUNT_BYTES_MIN:
+        items_left = FRAME_ITEMS_MAX
+
+        def count(items: list[Any]) -> None:
+            nonlocal items_left
+            items_left -= CONTAINER_ITEMS + len(items) - 1  # without the mark
+            if items_left < 0:
+                raise BadFrame(f"more than {FRAME_ITEMS_MAX} items and containers")
+
+        _unpack(body, count, count)
 
 
 def _said(error: Exception) -> str:
@@ -286,10 +262,6 @@ def _fit(what: str, make: Callable[..., Any], *parts: object) -> Any:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it raises, it means that the parts do not fit
         raise _Unfit(f"{what} cannot be made: {_said(error)}") from None
-
-
-def _maker(kind: Kind) -> Callable[[list[Any]], object]:
-    return lambda parts: _fit(kind.name, kind.build, *parts)
 
 
 def _collection(make: Callable[[list[Any]], Collection[object]], parts: list[Any]) -> object:
@@ -324,19 +296,26 @@ def _shaped(what: str, parts: list[Any], *types: type) -> list[Any]:
     return parts
 
 
-_SHAPES: Mapping[bytes, _Mark] = {
-    TUPLE: _Mark(tuple),
-    SET: _Mark(partial(_collection, set)),
-    FROZENSET: _Mark(partial(_collection, frozenset)),
-    DICT: _Mark(_dict),
-    PARTIAL: _Mark(_partial),
-}
+def _integer(data: bytes) -> int:
+    return int.from_bytes(data, "big", signed=True)
 
-_EXTENSIONS: Mapping[int, Callable[[_Reading, bytes], object]] = {
-    INTEGER: _Reading.read_integer,
-    SHAPE: _Reading.read_shape,
-    KIND: _Reading.read_kind,
-    DATETIME: _Reading.read_datetime,
-    FUNCTION: _Reading.read_function,
-    SEALED: _Reading.read_sealed,
+
+def _datetime(data: bytes) -> datetime:
+    """Only as `isoformat` writes it."""
+    text = data[1:].decode()
+    found = datetime.fromisoformat(text).replace(fold=data[0])
+    if found.isoformat() != text:
+        raise BadFrame("a malformed datetime")
+    return found
+
+
+_EXTENSIONS: Mapping[int, Callable[[bytes], object]] = {INTEGER: _integer, DATETIME: _datetime}
+
+_SHAPES: Mapping[int, Callable[[list[Any]], object]] = {
+    LIST: list,
+    TUPLE: tuple,
+    SET: partial(_collection, set),
+    FROZENSET: partial(_collection, frozenset),
+    DICT: _dict,
+    PARTIAL: _partial,
 }

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import attrs
 
-from .vocabulary import Kind, NotPortable, Sealed, Vocabulary
+from .vocabulary import NotPortable, Sealed, Vocabulary
 
 DEPTH_MAX = 64  # printing, comparing and copying what arrived recurse as deep as it is nested
 ITEMS_MAX = 65_535  # of one list, tuple, set or dict
@@ -20,12 +20,13 @@ CONTAINER_ITEMS = 4  # as how many items it counts: an empty one is a byte on th
 LEAVES: Final[frozenset[type[object]]] = frozenset(
     {NoneType, bool, int, float, str, bytes}
 )  # what msgpack knows by itself
+LEAVES_LOOKED_AT: Final = LEAVES - {str}  # where each text is looked at, as to whether UTF-8 has bytes for it
 
 # The extensions; those with a negative number are msgpack's own, and not used.
-INTEGER, SHAPE, KIND, DATETIME, FUNCTION, SEALED = range(6)
+INTEGER, DATETIME, FUNCTION = range(3)
 
-# What an array can be that is marked with a shape.
-SHAPES = (TUPLE, SET, FROZENSET, DICT, PARTIAL) = (b"t", b"s", b"f", b"d", b"p")
+# What stands first in an array that is no object of a kind: then it is the name of the kind.
+LIST, TUPLE, SET, FROZENSET, DICT, PARTIAL, SEALED = range(7)
 
 
 @attrs.frozen
@@ -36,17 +37,14 @@ class Means:
     pack: Callable[[object], bytes]
     extension: Callable[[int, bytes], Any]
     """Makes what msgpack packs as an extension."""
-    shapes: Mapping[bytes, Any]
-    """The marks of shapes."""
-    kinds: Mapping[type, Any]
-    """The marks of kinds."""
 
 
 class Lowering:
-    """One term on its way to plain data with marks and extensions."""
+    """One term on its way to plain data, in which each array says first what it is, and extensions."""
 
     def __init__(self, means: Means, leaves: frozenset[type[Any]] = LEAVES) -> None:
         self._vocabulary = means.vocabulary
+        self._kinds = means.vocabulary.kinds
         self._means = means
         self._leaves = leaves
         self._items_left = FRAME_ITEMS_MAX
@@ -57,9 +55,9 @@ class Lowering:
         cls = type(value)
         if cls in self._leaves:
             return value
-        kind = self._vocabulary.kinds.get(cls)
+        kind = self._kinds.get(cls)
         if kind is not None:
-            return self._lower_object(kind, value, depth)
+            return [kind.name, *self._each(kind.parts_of(value), depth, kind.step)]
         lower = _LOWER.get(cls)
         if lower is not None:
             return lower(self, value, depth)
@@ -72,36 +70,34 @@ class Lowering:
         return self._means.extension(FUNCTION, name.encode())
 
     def lower_list(self, value: Collection[object], depth: int) -> list[Any]:
-        return self._each(value, depth, "[{}]".format)
+        return [LIST, *self._each(value, depth, "[{}]".format)]
 
     def lower_tuple(self, value: Collection[object], depth: int) -> list[Any]:
-        return [self._means.shapes[TUPLE], *self._each(value, depth, "[{}]".format)]
+        return [TUPLE, *self._each(value, depth, "[{}]".format)]
 
     def lower_set(self, value: Collection[object], depth: int) -> list[Any]:
-        return [self._means.shapes[SET], *self._each(value, depth, "{{...}}".format)]
+        return [SET, *self._each(value, depth, "{{...}}".format)]
 
     def lower_frozenset(self, value: Collection[object], depth: int) -> list[Any]:
-        return [self._means.shapes[FROZENSET], *self._each(value, depth, "{{...}}".format)]
+        return [FROZENSET, *self._each(value, depth, "{{...}}".format)]
 
     def lower_dict(self, value: dict[Any, Any], depth: int) -> Any:
         """A map if its keys are plain; else its keys and its values: msgpack's maps take no arrays as keys."""
-        keys = list(value)
+        values = value.values()
 
         def at_key(index: int) -> str:
-            return f"[{_key(keys[index])}]"
+            return f"[{_key([*value][index])}]"
 
-        if LEAVES.issuperset(map(type, keys)) and self._leaves is LEAVES:
-            return dict(zip(keys, self._each(value.values(), depth, at_key), strict=True))
+        if self._leaves.issuperset(map(type, value)):
+            lowered = self._each(values, depth, at_key)
+            return value if lowered is values else dict(zip(value, lowered, strict=True))
         self._spend(2, depth)
-        return [
-            self._means.shapes[DICT],
-            self._each(keys, depth + 1, at_key),
-            self._each(value.values(), depth + 1, at_key),
-        ]
+        keys, lowered = self._each(value.keys(), depth + 1, at_key), self._each(values, depth + 1, at_key)
+        return [DICT, [LIST, *keys], [LIST, *lowered]]
 
     def lower_partial(self, value: partial[object], depth: int) -> list[Any]:
         parts = (value.func, [*value.args], value.keywords)
-        return [self._means.shapes[PARTIAL], *self._fields(parts, ("func", "args", "keywords"), depth)]
+        return [PARTIAL, *self._each(parts, depth, lambda index: (".func", ".args", ".keywords")[index])]
 
     def lower_datetime(self, value: datetime, _depth: int) -> Any:
         return self._means.extension(DATETIME, bytes([value.fold]) + value.isoformat().encode())
@@ -110,41 +106,39 @@ class Lowering:
         if self._in_seal:
             return self.lower(value.content, depth)
         self._in_seal = True
-        items_left = self._items_left
-        try:
-            content = self._means.pack(self.lower(value.content, depth))
-        except (NotPortable, UnicodeEncodeError):
-            if value.otherwise is None:
-                raise
-            self._items_left = items_left
-            content = self._means.pack(value.otherwise().encode(errors="backslashreplace").decode())
+        self._spend(1, depth)
+        if value.otherwise is None:
+            content = self.lower(value.content, depth)
+        else:
+            content = self._lower_or(value.content, value.otherwise, depth)
         self._in_seal = False
-        return self._means.extension(SEALED, content)
+        return [SEALED, content]
+
+    def _lower_or(self, value: object, otherwise: Callable[[], str], depth: int) -> Any:
+        leaves, items_left = self._leaves, self._items_left
+        self._leaves = LEAVES_LOOKED_AT  # now or never: what is packed later is packed as a whole
+        try:
+            return self.lower(value, depth)
+        except NotPortable:
+            self._items_left = items_left
+            return otherwise().encode(errors="backslashreplace").decode()
+        finally:
+            self._leaves = leaves
 
     def lower_str(self, value: str, _depth: int) -> str:
-        """Reached only in the search for a text that can't be encoded: else texts are leaves."""
+        """Reached only where each text is looked at: else texts are leaves."""
         try:
             value.encode()
         except UnicodeEncodeError as error:
             raise NotPortable(f"a str that is no text: {error}") from None
         return value
 
-    def _lower_object(self, kind: Kind, value: object, depth: int) -> list[Any]:
-        try:
-            parts = kind.take_apart(value)
-        except AttributeError as error:
-            raise NotPortable(f"{kind.name} without its field {error.name!r}") from None
-        return [self._means.kinds[kind.cls], *self._fields(parts, kind.fields, depth)]
-
-    def _fields(self, parts: Collection[object], names: tuple[str, ...], depth: int) -> list[Any]:
-        return self._each(parts, depth, lambda index: f".{names[index]}" if index < len(names) else f"[{index}]")
-
-    def _each(self, items: Collection[Any], depth: int, step: Callable[[int], str]) -> list[Any]:
+    def _each(self, items: Collection[Any], depth: int, step: Callable[[int], str]) -> Collection[Any]:
         """Each item lowered; `step` is how a place inside the item of that index is written."""
         self._spend(len(items), depth)
         leaves = self._leaves
         if leaves.issuperset(map(type, items)):
-            return list(items)
+            return items
         done: list[Any] = []
         try:
             for item in items:

@@ -35,7 +35,7 @@ class Ticker:
         return self.tick_time_s / TICKS_PER_TIME
 
     def heard(self, now: float) -> Ticker:
-        return attrs.evolve(self, heard_at=now)
+        return Ticker(self.tick_time_s, now, self.sent_at)
 
     def look(self, now: float) -> Beat:
         """Whether a tick is due, and whether the peer is lost."""
@@ -45,4 +45,4 @@ class Ticker:
         )
 
     def sent(self, now: float) -> Ticker:
-        return attrs.evolve(self, sent_at=now)
+        return Ticker(self.tick_time_s, self.heard_at, now)

@@ -72,6 +72,17 @@ class Kind:
     fields: tuple[str, ...] = ()
     """Their names, for messages of errors."""
 
+    def parts_of(self, value: object) -> tuple[object, ...]:
+        """The fields of an object. Raises `NotPortable`."""
+        try:
+            return self.take_apart(value)
+        except AttributeError as error:
+            raise NotPortable(f"{self.name} without its field {error.name!r}") from None
+
+    def step(self, index: int) -> str:
+        """How the place of a field is written."""
+        return f".{self.fields[index]}" if index < len(self.fields) else f"[{index}]"
+
 
 @attrs.frozen
 class Vocabulary:
