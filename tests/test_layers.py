@@ -62,6 +62,7 @@ FLOORS = [
     "rpc_server rpc peer_words",
     "node",
     "application nodes global_name global_lock peer",
+    "workers",
     "inspect",
     "control",
     "cli observer testing",

@@ -26,7 +26,7 @@ INTERFACE = {
     "supervisors": """Supervisor DynamicSupervisor PartitionSupervisor child ChildSpec TypedChild ChildInfo Strategy
         AutoShutdown Restart""",
     "applications": "Application NormalStart Failover Takeover StartType application",
-    "other nodes": "rpc peer",
+    "other nodes": "rpc peer workers",
     "system messages": "sys",
     "errors": """CallError CallCycle CallTimeout NoProcess CallingSelf ServerExited MailboxFull StartFailed
         AlreadyStarted StartTimeout Ignored ApplicationError""",

@@ -6,6 +6,7 @@ from . import global_name as global_name
 from . import peer as peer
 from . import rpc as rpc
 from . import sys as sys
+from . import workers as workers
 from ._pure.bounds import Bounded as Bounded
 from ._pure.bounds import Drop as Drop
 from ._pure.bounds import OnFull as OnFull
@@ -292,6 +293,7 @@ __all__ = [
     "unlink",
     "unregister",
     "whereis",
+    "workers",
     "Bounded",
     "OnFull",
     "Drop",

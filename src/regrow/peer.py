@@ -42,7 +42,7 @@ from .node import full_name
 from .peer_words import Answer, Ask, up_line
 from .portable import marked_in
 from .process import receive, self_pid, send, spawn_link, trap_exit
-from .reasons import Reason, RemoteError
+from .reasons import Normal, Reason, RemoteError
 from .refs import ServerRef
 from .rpc import run_of, value_of
 from .runtime import current
@@ -358,11 +358,15 @@ class PeerServer(GenServer):
     """Holds a peer: it is up when the server has started, and has stopped when the server ends.
 
     If the peer goes down by itself, the server crashes with `PeerDown`, so that its supervisor starts both again. That
-    has to give it more time to stop than the peer may take: `child(PeerServer, name).with_(shutdown=15.0)`.
+    has to give it more time to stop than the peer may take: `child(PeerServer, name).with_(shutdown=15.0)`. A kill
+    of the server kills the peer.
+
+    With `wait=False` the server has started at once, and crashes with `BootFailed` if the peer does not come up.
     """
 
-    def __init__(self, name: str, **options: Unpack[Options]) -> None:
-        self._peer = start(name, **options)
+    def __init__(self, name: str, *, wait: bool = True, **options: Unpack[Options]) -> None:
+        self._peer = start(name, wait=False, **options)
+        self._wait = wait
 
     @call
     def peer(self) -> Peer:
@@ -372,6 +376,8 @@ class PeerServer(GenServer):
     async def init(self) -> None:
         trap_exit(True)
         self._holder = spawn_link(_hold, self_pid(), self._peer)
+        if not self._wait:
+            return
         news = await receive(lambda message: message is self._peer or isinstance(message, Exit))
         if isinstance(news, Exit):
             if news.pid != self._holder:
@@ -380,8 +386,12 @@ class PeerServer(GenServer):
 
     async def handle_info(self, message: object) -> None:
         match message:
-            case Exit(pid) if pid == self._holder:
+            case Peer() if message is self._peer:
+                pass  # it is up
+            case Exit(pid, Normal()) if pid == self._holder:
                 raise PeerDown(self._peer.name, await self._peer.down())
+            case Exit(pid, reason) if pid == self._holder:
+                raise Stop(reason)  # it has not come up
             case _:
                 await super().handle_info(message)
 
@@ -392,5 +402,9 @@ class PeerServer(GenServer):
 async def _hold(server: Pid, held: Peer) -> None:
     """The process that waits for a peer while its server answers."""
     async with held:
-        send(server, held)
-        await held.down()
+        try:
+            await held.up()
+            send(server, held)
+            await held.down()
+        finally:
+            held.kill()  # of one that is not down yet, the server was killed: the next one needs its name at once

@@ -236,6 +236,8 @@ def test_trio_runs_on_no_other_loop(say: Say) -> None:
         ("run", "--sname", "a@h", "--path", "nowhere"),
         ("run", "--sname", "a@h", "--type", "eternal"),
         ("run", "--sname", "a@h", "--backend", "curio"),
+        ("run", "--sname", "a@h", "--workers", "0"),
+        ("run", "--sname", "a@h", "--workers", "two"),
         ("app",),
         ("app", "start"),
         ("tree", "--timeout", "0"),

@@ -12,22 +12,27 @@ import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
 
+from .. import workers
 from .._pure.child_spec import Restart
 from .._pure.config import UNIX_WORDS, ConfigError
 from ..application_master import ApplicationEnded
+from ..calls import stop
 from ..control import Channel, ExitCode, Refused, check_known, refusal_of, serve
 from ..cookie import COOKIE_VARIABLE, CookieError
-from ..errors import ApplicationError, MandatoryNodesMissing, ProcessExited
+from ..errors import ApplicationError, CallError, MandatoryNodesMissing, ProcessExited
 from ..local_nodes import NodeNameTaken
 from ..node import Node
+from ..peer import BOOT_TIMEOUT_S
+from ..peer import Options as PeerOptions
 from ..peer_words import up_line
-from ..reasons import Custom, Reason
+from ..reasons import Custom, Reason, Shutdown
 from ..reports import LOGGER
 from ..runtime_directory import RuntimeDirectoryError
 from .commands import RESTARTS, Command, Options, argument, say
@@ -42,11 +47,11 @@ def run(options: Options) -> None:
     """Run a node until it is told to stop. Raises `Refused`."""
     _check_loop(options)
     channel = Channel.of_this_process() if options.peer else None
-    _log_to_stderr(options.log.upper())
+    _log_to_stderr(options)
     with _signals_end_it_at_once():
         node = _node(options)
         failure = anyio.run(
-            _run, node, options.start, Restart(options.type), channel,
+            _run, node, options, channel,
             backend=options.backend, backend_options={"use_uvloop": True} if options.loop == "uvloop" else {},
         )  # fmt: skip
     if failure is not None:
@@ -77,6 +82,8 @@ def _node(options: Options) -> Node:
         raise _mistaken(error.mistakes) from None
     except ValueError as error:
         raise Refused(str(error), ExitCode.USAGE) from None
+    if options.workers is not None and options.unix is None and node.unix == "off":
+        node.unix = "also"  # they are one service on one machine, and no cluster that is only tried out here
     if mistakes := node.manifests.mistakes():  # nobody has looked, where there is no configuration
         raise _mistaken(mistakes)
     return node
@@ -86,29 +93,32 @@ def _mistaken(mistakes: Iterable[str]) -> Refused:
     return Refused("\n".join(mistakes), ExitCode.USAGE)
 
 
-def _log_to_stderr(level: str) -> None:
+def _log_to_stderr(options: Options) -> None:
+    """A peer's lines may stand among those of others, and say whose they are."""
+    who = f"{options.sname}: " if options.peer else ""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d %(levelname)-7s %(message)s", "%H:%M:%S"))
-    logging.basicConfig(level=level, handlers=[handler])
+    handler.setFormatter(logging.Formatter(f"%(asctime)s.%(msecs)03d %(levelname)-7s {who}%(message)s", "%H:%M:%S"))
+    logging.basicConfig(level=options.log.upper(), handlers=[handler])
 
 
-async def _run(node: Node, start: Sequence[str], restart: Restart, channel: Channel | None) -> Refused | None:
-    return await _Foreground(node, start, restart, channel).run()
+async def _run(node: Node, options: Options, channel: Channel | None) -> Refused | None:
+    return await _Foreground(node, options, channel).run()
 
 
 class _Foreground:
     """One node as an OS process of its own: what starts it, and what ends it."""
 
-    def __init__(self, node: Node, start: Sequence[str], restart: Restart, channel: Channel | None) -> None:
+    def __init__(self, node: Node, options: Options, channel: Channel | None) -> None:
         self._node = node
-        self._start = start
-        self._restart = restart
+        self._options = options
+        self._start: Sequence[str] = options.start
         self._channel = channel
         self._life = anyio.CancelScope()  # cancelled to stop the node
         self._stopping = False
         self._failure: Refused | None = None
         self._budget_s = node.config.shutdown_timeout
-        self._patience_s = min(self._budget_s + GRACE_S, threading.TIMEOUT_MAX)
+        grace_s = GRACE_S if options.workers is None else 2 * GRACE_S  # those first, then the node itself
+        self._patience_s = min(self._budget_s + grace_s, threading.TIMEOUT_MAX)
         self._overdue = threading.Timer(self._patience_s, self._end_by_force)
         self._overdue.daemon = True
 
@@ -134,10 +144,12 @@ class _Foreground:
                 assert node.claim is not None, "a node with a name has one"
                 await group.start(serve, node, node.claim.listen(), self._halt)
                 self._say_up(node)
-                if await self._start_applications():
+                if self._options.workers is not None:
+                    await self._live_with_workers(self._options.workers)
+                elif await self._start_applications():
                     await anyio.sleep_forever()
         except ProcessExited as ended:
-            self._failure = Refused(f"{self._node.name} ended: {_why(ended.reason)}")
+            self._failure = Refused(f"{self._node.name} ended: {self._why(ended.reason)}")
         except RuntimeDirectoryError as error:
             self._failure = Refused(str(error), ExitCode.USAGE)
         except ConfigError as error:
@@ -153,17 +165,42 @@ class _Foreground:
         else:
             self._channel.up(node)
 
-    async def _start_applications(self) -> bool:
-        """Start what was asked for; whether all of it did."""
+    async def _live_with_workers(self, count: int) -> None:
+        """Have workers run what was asked for. They are stopped before the node, within a time of their own."""
         try:
             for name in self._start:
                 check_known(self._node, name)
-                await self._node.applications.ensure_all_started(name, self._restart)
+        except Refused as unknown:
+            self._failure = unknown
+            return
+        supervisor = await workers.start_link(count, **_worker_options(self._options, self._node))
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True), suppress(CallError):  # it may be what ended the node
+                await stop(supervisor)
+
+    async def _start_applications(self) -> bool:
+        """Start what was asked for; whether all of it did."""
+        restart = Restart(self._options.type or "temporary")
+        try:
+            for name in self._start:
+                check_known(self._node, name)
+                await self._node.applications.ensure_all_started(name, restart)
         except Refused as unknown:
             self._failure = unknown
         except ApplicationError as error:
             self._failure = refusal_of(error)
         return self._failure is None
+
+    def _why(self, reason: Reason) -> str:
+        match reason:
+            case Custom(ApplicationEnded(name, because, started)):
+                return f"application {name} {'ended' if started else 'did not start'}: {because}"
+            case Shutdown() if self._options.workers is not None:
+                return "its workers do not stay up"
+            case _:
+                return str(reason)
 
     # -- being told to stop
 
@@ -209,12 +246,15 @@ class _Foreground:
             os._exit(ExitCode.REFUSED)
 
 
-def _why(reason: Reason) -> str:
-    match reason:
-        case Custom(ApplicationEnded(name, because, started)):
-            return f"application {name} {'ended' if started else 'did not start'}: {because}"
-        case _:
-            return str(reason)
+def _worker_options(options: Options, node: Node) -> PeerOptions:
+    """What the node was told is what its workers are told, with what the end of their applications means to them."""
+    given = {name: getattr(options, name) for name in ("config", "path", "start", "portable", "backend", "loop", "log")}
+    budget_s = node.config.shutdown_timeout + GRACE_S
+    patience = {"boot_timeout": BOOT_TIMEOUT_S + node.config.sync_nodes_timeout, "stop_timeout": budget_s}
+    if node.cookie is not None:
+        given["cookie"] = node.cookie.decode()
+    given = {name: value for name, value in given.items() if value is not None}
+    return cast(PeerOptions, {**given, **patience, "type": options.type or "permanent", "unix": node.unix})
 
 
 @contextmanager
@@ -260,6 +300,12 @@ def _directory(text: str) -> str:
     return text
 
 
+def _number_of_workers(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a number, at least 1, not {text!r}")
+    return int(text)
+
+
 RUN = Command(
     "run",
     "run a node in the foreground",
@@ -283,8 +329,13 @@ RUN = Command(
             help="start this application and all it needs; may be repeated",
         ),
         argument(
-            "--type", choices=RESTARTS, default="temporary",
-            help="what the end of an application that was started here means for the node",
+            "--type", choices=RESTARTS,
+            help="what the end of an application that was started here means for the node: temporary unless said, "
+            "and permanent for workers",
+        ),
+        argument(
+            "--workers", metavar="N", type=_number_of_workers,
+            help="have so many nodes run what is to be started, each on a core of its own, and start them again",
         ),
         argument("--backend", choices=BACKENDS, default="asyncio", help="the event loop"),
         argument("--loop", choices=LOOPS, help="what runs asyncio: its own loop, or uvloop"),
