@@ -138,6 +138,7 @@ class FarFate(Fate):
             self._link: 4,
             self._watch: 4,
             self._part: 2,
+            self._quarrel: 2,
             self._call: 8,
             self._cut: 0.4,
             self._disconnect: 0.2,
@@ -189,6 +190,15 @@ class FarFate(Fate):
             Friend.part(ServerRef(mine, Friend), self.world.dice.choice(others))
         if refs := ties.watches_of(mine):
             Friend.look_away(ServerRef(mine, Friend), self.world.dice.choice(refs))
+
+    def _quarrel(self) -> None:
+        """Both link and part, and neither has heard yet what the other does."""
+        mine, theirs = self._pair()
+        if mine and theirs:
+            for _ in range(self.world.dice.randint(2, 5)):
+                me, other, node = self.world.dice.choice([(mine, theirs, self._here), (theirs, mine, self._there)])
+                with node.current():
+                    self.world.dice.choice([Friend.befriend, Friend.part])(ServerRef(me, Friend), other)
 
     def _call(self) -> None:
         mine, theirs = self._pair()

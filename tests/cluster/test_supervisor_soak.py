@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import random
 
-from tests.cluster.kit import MemoryCluster
+from regrow import Node
+from tests.cluster.kit import COOKIE, MemoryCluster
 from tests.cluster.split_world import FarFate, FarOracle, SplitWorld
 from tests.local.soak_kit import Place, Soak
 
@@ -19,10 +20,14 @@ async def test_whatever_happens_between_two_nodes_every_tie_ends_once_and_nothin
     So does every link; every call ends; and neither node keeps anything of what is over on the other.
     """
     world = SplitWorld(random.Random(soak.seed), network=memory.network)
-    async with memory.node(A, clock=world.clock) as a, memory.node(B, clock=world.clock) as b:
+    async with node_of(world, A) as a, node_of(world, B) as b:
         world.ties.runtimes |= {A: a.runtime, B: b.runtime}
-        places = []
+        places: list[Place] = []
         for here, there in ((a, b), (b, a)):
             with here.current():
                 places.append(Place(here, FarFate(world, here, there), FarOracle(world, here.runtime)))
         await soak.play(world, places)
+
+
+def node_of(world: SplitWorld, name: str) -> Node:
+    return Node(name, cookie=COOKIE, clock=world.clock, carrier=world.network.of(name), watchdog=None)

@@ -79,6 +79,9 @@ def soak(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, caplog
     events, seed = request.config.getoption("--soak-events"), request.config.getoption("--soak-seed")
     if seed is None:
         seed = SEED if events is None else time.time_ns() % 2**32
-    monkeypatch.setattr("trio._core._run._r", random.Random(seed), raising=False)  # trio shuffles its tasks by it
+    # trio shuffles its tasks; the switch with which it does so by a seed is there for Hypothesis. A watchdog would
+    # disturb it, as it wakes the loop in real time.
+    monkeypatch.setattr("trio._core._run._r", random.Random(seed))
+    monkeypatch.setattr("trio._core._run._ALLOW_DETERMINISTIC_SCHEDULING", True)
     print(f"--soak-seed={seed}")
     return Soak(events or EVENTS, seed)

@@ -19,5 +19,5 @@ async def test_whatever_happens_no_process_name_monitor_or_timer_is_lost_and_no_
     the intensity is exact, and every monitor fires exactly once.
     """
     world = World(random.Random(soak.seed))
-    async with Node(clock=world.clock) as node:
+    async with Node(clock=world.clock, watchdog=None) as node:
         await soak.play(world, [Place(node, Fate(world, node.runtime), Oracle(world, node.runtime))])
