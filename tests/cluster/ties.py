@@ -81,8 +81,9 @@ class Ties:
         self._watches[ref] = Watch(me, item, self.sound)
 
     def given_up(self, ref: Reference, *, active: bool) -> None:
-        if ref in self._watches:
-            self._watches[ref].was_active = active
+        watch = self._watches.get(ref)
+        if watch is not None and watch.was_active is None:
+            watch.was_active = active
 
     def watches_of(self, me: Pid) -> list[Reference]:
         return [ref for ref, watch in self._watches.items() if watch.watcher == me and watch.was_active is None]
