@@ -28,7 +28,7 @@ class Stop(Exception):
     def __init__(self, reason: Reason | None = None, *, reply: object = NO_REPLY) -> None:
         self.reason: Reason = Normal() if reason is None else as_reason(reason)
         self.reply = reply
-        super().__init__(str(self.reason))
+        super().__init__(self.reason)
 
 
 def exit_reason(error: BaseException) -> Reason:

@@ -152,12 +152,7 @@ def group() -> None:
 
 
 def caused_by_a_group() -> None:
-    try:
-        group()
-    except* LookupError:
-        pass
-    except* ValueError as errors:
-        raise KeyError from errors
+    raise KeyError from caught(group)
 
 
 def many() -> None:
