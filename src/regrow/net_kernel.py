@@ -61,6 +61,7 @@ class NetKernel:
         self.half_open = 0
         """How many have connected and not proved yet who they are."""
         self._accepting: dict[ByteStream, str] = {}  # those who were told that they are welcome, and are not up yet
+        self._monitored: set[str] = set()  # nodes whose end somebody asked to hear of
         self._stopping = False
         self._scope = CancelScope(shield=True)
         self._group: TaskGroup
@@ -415,6 +416,7 @@ class NetKernel:
         wanted = process.node_monitors
         if on:
             wanted[node] = wanted.get(node, 0) + 1
+            self._monitored.add(node)
             if node not in self._peers:
                 self._attempt(node)
         elif node in wanted:
@@ -427,8 +429,11 @@ class NetKernel:
         process.monitors_nodes = max(0, process.monitors_nodes + (1 if on else -1))
 
     def _tell_node_monitors(self, node: str) -> None:
-        for process in list(self._runtime.processes.values()):
-            tell_node_monitor(process, node)
+        # Some nodes are tried twice a second for as long as they are absent: nobody is looked for who never asked.
+        if node in self._monitored:
+            self._monitored.discard(node)
+            for process in list(self._runtime.processes.values()):
+                tell_node_monitor(process, node)
 
 
 def _why(error: BaseException) -> str:

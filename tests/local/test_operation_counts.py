@@ -21,6 +21,7 @@ from regrow import (
     call,
     cast,
     child,
+    connect,
     demonitor,
     link,
     monitor,
@@ -35,7 +36,7 @@ from regrow import (
     whereis,
 )
 from regrow.refusals import REFUSAL_S
-from regrow.testing import ManualClock
+from regrow.testing import ManualClock, MemoryNetwork
 from tests.local.counting import counted_calls, of_regrow
 from tests.local.dynamic_kit import ENDLESS, Pool, add_all, living, start_pool
 from tests.local.supervisor_kit import STRATEGIES, Script, ended, pid_of, settled, start_tree, worker
@@ -176,6 +177,24 @@ async def test_an_operation_does_the_same_work_however_many_others_idle() -> Non
                 await start(Idle)
             work[others] = {operation.__name__: await work_of(operation, on) for operation in OPERATIONS}
     assert all(work[FEW].values())
+    assert work[MANY] == work[FEW]
+
+
+async def test_to_try_a_node_that_is_absent_does_the_same_work_however_many_idle() -> None:
+    """A node that shares an application with it tries it twice a second for as long as it is absent."""
+    work: dict[int, Counter[str]] = {}
+    for others in (FEW, MANY):
+        network = MemoryNetwork()
+        async with Node(
+            "a@localhost", cookie="c", carrier=network.of("a@localhost"), clock=ManualClock(), watchdog=None
+        ):
+            for _ in range(others):
+                await start(Idle)
+            assert not await connect("absent@localhost")
+            with counted_calls() as count:
+                assert not await connect("absent@localhost")
+            work[others] = of_regrow(count)
+    assert work[FEW]
     assert work[MANY] == work[FEW]
 
 
