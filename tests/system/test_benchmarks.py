@@ -62,3 +62,21 @@ def test_the_speed_suite_writes_where_it_ran_tables_and_a_picture(tmp_path: Path
         assert len(measured) == len(figures) or not subject.startswith("regrow")
     drawn = "".join(ElementTree.parse(picture).getroot().itertext())
     assert all(subject in drawn for subject, _ in rows)
+
+
+def test_the_scale_suite_prints_where_it_ran_and_a_table_of_each_part() -> None:
+    """A small mesh, its elections alone, and a node with a few hundred processes on each loop."""
+    command = [sys.executable, "-m", "benchmarks.scale", "--quick"]
+    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=2 * PATIENCE_S)
+    assert outcome.returncode == 0, outcome.stderr
+    machine, *lines = outcome.stdout.splitlines()
+    assert "Python" in machine
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
+    counted = {what: cell for what, cell in (row for row in rows if len(row) == 2) if "/" in cell}
+    assert counted["a node comes"]
+    assert counted["a minute passes"]
+    measured = [row for row in rows if row[0] in ("spawn", "GenServer")]
+    assert [row[:2] for row in measured] == [
+        [kind, loop] for loop in ("asyncio", "trio") for kind in ("spawn", "GenServer")
+    ]
+    assert all(float(cell) > 0 for _kind, _loop, _count, *cells in measured for cell in cells)
