@@ -13,6 +13,7 @@ from anyio import create_task_group
 from anyio.abc import SocketListener, SocketStream, TaskGroup
 from anyio.lowlevel import checkpoint_if_cancelled
 
+from ._backends import running_backend
 from ._pure.config import Address, Listen
 from .discovery import Discovery
 from .local_nodes import is_own_user
@@ -168,6 +169,9 @@ class SocketCarrier:
         raise OSError(f"no port from {ports.start} to {ports.stop - 1} is free at {host}")
 
     async def connect(self, name: str) -> ByteStream:
+        return running_backend().byte_stream(await self._reach(name))
+
+    async def _reach(self, name: str) -> SocketStream:
         match self._discovery.lookup(name):
             case None:
                 raise OSError(f"node {name} is not known here")

@@ -13,6 +13,7 @@ from types import FrameType
 from typing import ClassVar, Protocol
 
 from anyio import CancelScope
+from anyio.abc import ByteStream, SocketStream
 from anyio.lowlevel import current_token
 
 from ..messages import Promise
@@ -33,6 +34,10 @@ class Backend(Protocol):
 
     def current_task(self) -> object:
         """The task that runs, as one thing: for telling tasks apart."""
+        ...
+
+    def byte_stream(self, stream: SocketStream) -> ByteStream:
+        """The same connection, in the cheapest form there is; `stream` itself is not to be used any more."""
         ...
 
     async def close_scopes(self, outermost: CancelScope, groups_outside: int) -> None:

@@ -14,8 +14,10 @@ from anyio import CancelScope
 
 # There is no public way to a scope that was left open by somebody else.
 from anyio._backends import _asyncio as anyio_asyncio
+from anyio.abc import SocketStream
 
 from ..messages import Promise
+from ._asyncio_stream import AsyncioStream
 
 _RUN = asyncio.Handle._run.__code__  # pyright: ignore  # by which the loop runs whatever is to be run
 
@@ -32,6 +34,9 @@ class AsyncioBackend:
 
     def checkpoint(self) -> Awaitable[None]:
         return asyncio.sleep(0)
+
+    def byte_stream(self, stream: SocketStream) -> AsyncioStream:
+        return AsyncioStream(stream)
 
     async def close_scopes(self, outermost: CancelScope, groups_outside: int) -> None:
         me = asyncio.current_task()

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import trio
 from anyio import CancelScope
+from anyio.abc import SocketStream
 from trio.lowlevel import Abort, Task, current_task, current_trio_token, reschedule, wait_task_rescheduled
 
 
@@ -59,6 +60,9 @@ class TrioBackend:
 
     def checkpoint(self) -> Awaitable[None]:
         return trio.lowlevel.checkpoint()
+
+    def byte_stream(self, stream: SocketStream) -> SocketStream:
+        return stream
 
     async def close_scopes(self, outermost: CancelScope, groups_outside: int) -> None:
         # trio has left them all as it complained. The task groups are what it cannot leave without waiting.

@@ -1,0 +1,110 @@
+"""A connection on asyncio: what arrives is taken from the loop's transport as it comes.
+
+anyio's own stream goes to the selector twice for each chunk that comes, and lets the other tasks run after each that it
+has sent. Without that a call to another node takes a fifth less.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import anyio
+from anyio.abc import ByteStream, SocketStream
+
+READ_AHEAD_BYTES = 256 * 1024  # what may lie here unread before the other side has to wait
+
+
+class AsyncioStream(asyncio.Protocol, ByteStream):
+    """Bytes both ways, for one who reads and one who writes; it takes the place of a stream of anyio's."""
+
+    def __init__(self, stream: SocketStream) -> None:
+        self._stream = stream
+        theirs: Any = stream  # there is no public way to take over what it stands on
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport = theirs._transport
+        self._unread: deque[bytes] = deque(theirs._protocol.read_queue)
+        self._unread_bytes = sum(map(len, self._unread))
+        self._at_end: bool = theirs._protocol.is_at_eof
+        self._lost_by: Exception | None = theirs._protocol.exception
+        self._is_paused = False
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None  # while what was written has yet to leave
+        self._transport.set_protocol(self)
+        self._transport.resume_reading()
+
+    @property
+    def extra_attributes(self) -> Mapping[Any, Callable[[], Any]]:
+        return self._stream.extra_attributes
+
+    # -- for who uses it
+
+    async def receive(self, max_bytes: int = 65536) -> bytes:
+        while not self._unread:
+            if self._lost_by is not None:
+                raise anyio.BrokenResourceError from self._lost_by
+            if self._at_end or self._transport.is_closing():
+                raise anyio.EndOfStream
+            self._reader = self._loop.create_future()
+            await self._reader
+        data = self._unread.popleft()
+        if len(data) > max_bytes:
+            self._unread.appendleft(data[max_bytes:])
+            data = data[:max_bytes]
+        self._unread_bytes -= len(data)
+        if self._is_paused and not self._unread:
+            self._is_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def send(self, item: bytes) -> None:
+        if not self._transport.is_closing():
+            self._transport.write(item)
+        while self._writer is not None:
+            await self._writer
+        if self._transport.is_closing():
+            raise anyio.BrokenResourceError from self._lost_by
+
+    async def send_eof(self) -> None:
+        if not self._transport.is_closing():
+            self._transport.write_eof()
+
+    async def aclose(self) -> None:
+        self._transport.abort()
+        await asyncio.sleep(0)  # in which the loop closes it
+
+    # -- for the transport
+
+    def data_received(self, data: bytes) -> None:
+        self._unread.append(data)
+        self._unread_bytes += len(data)
+        if self._unread_bytes > READ_AHEAD_BYTES:
+            self._is_paused = True
+            self._transport.pause_reading()
+        self._wake_reader()
+
+    def eof_received(self) -> bool:
+        self._at_end = True
+        self._wake_reader()
+        return True  # there may be something to be sent yet
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._at_end = True
+        self._lost_by = exc
+        self._wake_reader()
+        self.resume_writing()
+
+    def pause_writing(self) -> None:
+        self._writer = self._loop.create_future()
+
+    def resume_writing(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None and not writer.done():
+            writer.set_result(None)
+
+    def _wake_reader(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None and not reader.done():
+            reader.set_result(None)

@@ -1,0 +1,114 @@
+"""The streams between nodes as each loop has them: every byte once, in order, and no more at a time than is read."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from anyio.abc import ByteStream, SocketStream
+
+from regrow._backends import running_backend
+
+LARGE = bytes(range(256)) * 40_000  # more than two sockets and a stream hold
+RESET = struct.pack("ii", 1, 0)  # to linger, for no time
+
+
+@asynccontextmanager
+async def pair(sent_before: bytes = b"") -> AsyncGenerator[tuple[ByteStream, ByteStream, socket.socket]]:
+    """Two streams with a connection between them, and the socket of the second."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        far = socket.create_connection(listener.getsockname())
+        near, _ = listener.accept()
+    far.sendall(sent_before)
+    for each in (near, far):
+        each.setblocking(False)
+    streams = [await SocketStream.from_socket(each) for each in (near, far)]
+    await anyio.wait_all_tasks_blocked()
+    first, second = map(running_backend().byte_stream, streams)
+    try:
+        yield first, second, far
+    finally:
+        await first.aclose()
+        await second.aclose()
+
+
+async def read(stream: ByteStream, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        data += await stream.receive()
+    return data
+
+
+async def test_what_was_there_before_is_read_first() -> None:
+    """A node that connects speaks at once, and may have spoken before the other has the stream in its hands."""
+    async with pair(b"first, ") as (near, far, _):
+        await far.send(b"second")
+        assert await read(near, 13) == b"first, second"
+
+
+async def test_no_more_is_received_than_was_asked_for() -> None:
+    """The rest comes next; a greeting is read to its last byte and not beyond."""
+    async with pair() as (near, far, _):
+        await far.send(b"abcdef")
+        assert await near.receive(2) == b"ab"
+        assert await read(near, 4) == b"cdef"
+
+
+async def test_who_sends_waits_for_who_reads() -> None:
+    """What has yet to leave is bounded: a node gives up a peer that takes nothing by what waits on its own side."""
+    async with pair() as (near, far, _), anyio.create_task_group() as group:
+        sent = anyio.Event()
+
+        async def send() -> None:
+            await far.send(LARGE)
+            sent.set()
+
+        group.start_soon(send)
+        await anyio.wait_all_tasks_blocked()
+        assert not sent.is_set()
+        assert await read(near, len(LARGE)) == LARGE
+        await sent.wait()
+
+
+async def test_the_end_is_heard_behind_all_that_was_said_and_does_not_silence_the_other() -> None:
+    """A node that stops sends what is queued, says that this was all, and waits to hear the same."""
+    async with pair() as (near, far, _):
+        await far.send(b"bye")
+        await far.send_eof()
+        assert await read(near, 3) == b"bye"
+        with pytest.raises(anyio.EndOfStream):
+            await near.receive()
+        await near.send(b"bye bye")
+        assert await read(far, 7) == b"bye bye"
+
+
+async def test_a_connection_that_is_lost_is_so_for_reader_and_writer() -> None:
+    """Whatever they wait for."""
+    async with pair() as (near, far, far_socket), anyio.create_task_group() as group:
+
+        async def fails_to_send() -> None:
+            with pytest.raises((anyio.BrokenResourceError, anyio.ClosedResourceError)):
+                await near.send(LARGE)
+
+        group.start_soon(fails_to_send)
+        await anyio.wait_all_tasks_blocked()
+        far_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+        await far.aclose()
+        with pytest.raises((anyio.BrokenResourceError, anyio.EndOfStream)):
+            await near.receive()
+
+
+async def test_who_was_cancelled_while_reading_has_taken_nothing() -> None:
+    """What comes then is for who reads next."""
+    async with pair() as (near, far, _):
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as group:
+                group.start_soon(near.receive)
+                await anyio.wait_all_tasks_blocked()
+                scope.cancel()
+        await far.send(b"x")
+        assert await near.receive() == b"x"
