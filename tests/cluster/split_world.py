@@ -106,7 +106,7 @@ async def asking_friend(world: SplitWorld, friend: ServerRef[Friend], number: in
     """A call to the other node: however it ends, it ends, and for a reason."""
     ties, since, counts = world.ties, world.ties.sound, world.counts
     try:
-        if number % 3:
+        if number % 3:  # there are two ways to ask
             reply = await Friend.echo.with_timeout(timeout)(friend, number)
         else:
             reply = await Friend.echo.send_request(friend, number).receive(timeout)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 
 from regrow import Node
+from regrow._pure.config import NodeConfig
 from tests.cluster.kit import COOKIE, MemoryCluster
-from tests.cluster.split_world import FarFate, FarOracle, SplitWorld
+from tests.cluster.split_world import TICK_TIME_S, FarFate, FarOracle, SplitWorld
 from tests.local.soak_kit import Place, Soak
 
 A, B = "a@localhost", "b@localhost"
@@ -30,4 +31,6 @@ async def test_whatever_happens_between_two_nodes_every_tie_ends_once_and_nothin
 
 
 def node_of(world: SplitWorld, name: str) -> Node:
-    return Node(name, cookie=COOKIE, clock=world.clock, carrier=world.network.of(name), watchdog=None)
+    config = NodeConfig(net_tick_time=TICK_TIME_S)
+    carrier = world.network.of(name)
+    return Node(name, cookie=COOKIE, config=config, clock=world.clock, carrier=carrier, watchdog=None)
