@@ -101,7 +101,7 @@ class MachineCluster:
         portable: Iterable[str] = (),
         rpc: RpcWord | None = None,
     ) -> Node:
-        config = NodeConfig(net_tick_time=net_tick_time, listen=self.listen)
+        config = NodeConfig(net_tick_time=net_tick_time, listen=self.listen, watchdog=NO_WATCHDOG)
         return Node(name, cookie=cookie, config=config, portable=portable, clock=clock, rpc=rpc)
 
 
