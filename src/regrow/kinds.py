@@ -5,14 +5,14 @@ The sender refuses to send others, so a frame that holds them is a bad frame.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import Any
+from typing import Any, cast
 
 import attrs
 
-from ._pure.codec import Kind, NotPortable, Sealed, SealsItself
+from ._pure.codec import LEAVES, Kind, NotPortable, Sealed, SealsItself
 
 TEXT_MAX = 10_000  # characters of a reason or an exception that can't travel as it is
 KEPT_MAX = 1024  # objects of one kind
@@ -84,8 +84,13 @@ def _are(parts: tuple[object, ...], types: tuple[Any, ...]) -> bool:
 
 def _sealed(part: object) -> object:
     """Nothing can be unknown in what is plain; and some words have a seal of their own, as a request has."""
-    plain = part is None or isinstance(part, str | int | float)
-    return part if plain or isinstance(part, SealsItself) else Sealed(part)
+    return part if _is_plain(part) or isinstance(part, SealsItself) else Sealed(part)
+
+
+def _is_plain(part: object) -> bool:
+    """Or a list of that, as most arguments are."""
+    items: Sequence[object] = cast("list[object]", part) if type(part) is list else (part,)
+    return LEAVES.issuperset(map(type, items))
 
 
 def text_of(value: object, length_max: int | None = TEXT_MAX) -> str:

@@ -175,7 +175,7 @@ def _has_names(mesh: Mesh) -> bool:
 
 
 def _has_keywords(asked: Request | Cast) -> bool:
-    return _are_keywords(asked.kwargs)
+    return asked.kwargs is NO_KWARGS or _are_keywords(asked.kwargs)
 
 
 def _are_keywords(found: object) -> bool:
@@ -213,10 +213,16 @@ def _cast(method: str | None, arguments: object) -> Cast:
 
 
 def _args_and_kwargs(arguments: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    args, kwargs = cast("tuple[Any, Any]", arguments) if isinstance(arguments, tuple) else (arguments, NO_KWARGS)
-    if type(args) is not list or not _are_keywords(kwargs):
+    if not isinstance(arguments, tuple):
+        return (*arguments,), NO_KWARGS
+    args, kwargs = cast("tuple[Any, Any]", arguments)
+    if not _are_arguments(args, kwargs):
         raise TypeError("with malformed arguments")
     return (*args,), kwargs
+
+
+def _are_arguments(args: object, kwargs: object) -> bool:
+    return isinstance(args, list) and _are_keywords(kwargs)
 
 
 def _seen(part: object) -> object:

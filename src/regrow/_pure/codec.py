@@ -50,6 +50,7 @@ __all__ = [
     "FRAME_BYTES_MAX",
     "FRAME_ITEMS_MAX",
     "ITEMS_MAX",
+    "LEAVES",
     "LENGTH_BYTES",
     "TICK",
     "BadFrame",
@@ -132,7 +133,7 @@ class _Reading:
         """What stands for what msgpack found, if that is not plain and stands for itself."""
         return found if type(found) in LEAVES else self._nested(found, 1)
 
-    def _nested(self, found: Any, depth: int) -> object:
+    def _nested(self, found: object, depth: int) -> object:
         """`depth` is how deep it is nested, if it is a container."""
         read = _READ.get(type(found))
         if read is None:

@@ -32,17 +32,18 @@ class FrameReader:
 
         Never holds more than one incomplete frame, besides the data.
         """
-        self._buffer += data
-        at = 0
+        buffer = self._buffer
+        buffer += data
+        at, end = 0, len(buffer)
         try:
-            while len(self._buffer) - at >= LENGTH_BYTES:
+            while end - at >= LENGTH_BYTES:
                 start = at + LENGTH_BYTES
-                length = int.from_bytes(self._buffer[at:start], "big")
+                length = int.from_bytes(buffer[at:start], "big")
                 if length > self._frame_bytes_max:
                     raise BadFrame(f"a frame of {length} bytes, more than {self._frame_bytes_max}")
-                if len(self._buffer) < start + length:
+                if end < start + length:
                     break
                 at = start + length
-                yield bytes(memoryview(self._buffer)[start:at])
+                yield bytes(buffer[start:at])
         finally:
-            del self._buffer[:at]
+            del buffer[:at]
