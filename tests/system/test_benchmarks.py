@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
+import pytest
+
 from benchmarks.speed.page import BEGIN, END
 
 from .nodes import PATIENCE_S, ROOT, Machine
@@ -80,3 +82,30 @@ def test_the_scale_suite_prints_where_it_ran_and_a_table_of_each_part() -> None:
         [kind, loop] for loop in ("asyncio", "trio") for kind in ("spawn", "GenServer")
     ]
     assert all(float(cell) > 0 for _kind, _loop, _count, *cells in measured for cell in cells)
+
+
+@pytest.mark.timeout(5 * PATIENCE_S)
+def test_the_workers_suite_prints_where_it_ran_and_two_tables() -> None:
+    """Two nodes, alone and side by side, and one asking the other in both ways; a short round of each."""
+    command = [sys.executable, "-m", "benchmarks.workers", "--quick"]
+    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=4 * PATIENCE_S)
+    assert outcome.returncode == 0, outcome.stderr
+    machine, *tables = outcome.stdout.split("\n\n")
+    assert "Python" in machine
+    shared, between = ([line.strip("|").split("|") for line in table.splitlines()[2:]] for table in tables)
+    loops = ["asyncio", "uvloop", "trio"]
+    assert [row[1].strip() for row in shared] == [loop for loop in loops for _ in range(2)]
+    assert [row[1].strip() for row in between] == [loop for loop in loops for _ in range(3)]
+    assert all(float(figure) > 0 for _what, _loop, *figures in (*shared, *between) for figure in figures)
+
+
+def test_nodes_in_threads_of_one_interpreter_are_measured_too() -> None:
+    """They get along with each other, whatever it gives: regrow has nothing that belongs to the interpreter."""
+    command = [sys.executable, "-m", "benchmarks.workers.threads", "--quick"]
+    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=2 * PATIENCE_S)
+    assert outcome.returncode == 0, outcome.stderr
+    machine, printed = outcome.stdout.split("\n\n")
+    assert "interpreter lock" in machine
+    rows = [line.strip("|").split("|") for line in printed.splitlines()[2:]]
+    assert [row[1].strip() for row in rows] == ["asyncio", "asyncio", "trio", "trio"]
+    assert all(float(figure) > 0 for _what, _loop, *figures in rows for figure in figures)
