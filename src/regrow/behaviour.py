@@ -138,7 +138,7 @@ async def start_process(
     process.runner = runner
     process.shutdown = spec.shutdown
     started = process.started = Starting(None if parent is None else parent.pid, runtime.backend.promise())
-    started.admit(process.requests)
+    started.keep_in(process.requests)
     spawned(process)
     timer = None
     if spec.start_timeout is not None:

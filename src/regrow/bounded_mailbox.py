@@ -16,7 +16,7 @@ from ._pure.bounds import Bounded, Fate, Lane, fate_of
 from ._pure.ids import Pid
 from .errors import MailboxFull
 from .mailbox import Mailbox
-from .messages import Call, Failure
+from .messages import Call, Failure, From
 from .reports import DropReport, Reports
 from .timers import Timer, Timers
 
@@ -159,10 +159,15 @@ class BoundedMailbox(Mailbox):
     def deliver(self, delivery: Call) -> None:
         self._arrive(Lane.AWAITED, delivery.args[0], delivery)
 
-    def close(self) -> None:
-        self._line.clear()  # they are told with all other open requests, at the end
+    def requests(self) -> list[From]:
+        return [*super().requests(), *(sender for sender, _ in self._line if sender.is_open)]
+
+    def close(self) -> list[From]:
+        requests = self.requests()
+        self._line.clear()  # or what is in it would take the room that is made
         super().close()
         self.drops.close(self)
+        return requests
 
     def take(self, wanted: Callable[[object], bool]) -> list[object]:
         taken = self._queue.take(wanted)

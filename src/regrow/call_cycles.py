@@ -49,12 +49,18 @@ def begin_wait(caller: Process, request: From, at: Process | Item | None) -> Pro
         return None
     if at is caller:
         raise CallingSelf(caller.pid)
-    nested = bool(caller.requests)
+    nested = _is_asked(caller)
     was_sent_before = request.reference is not None
     if (nested or was_sent_before) and not (isinstance(at, Process) and at.waits_for is None):
         _look_ahead(caller, request, at)
     caller.waits_for, caller.waits_at, caller.waits_nested = request, at, nested
     return caller
+
+
+def _is_asked(process: Process) -> bool:
+    """Whether somebody waits for it, as far as is known: of what lies in its mailbox it is taken for granted."""
+    in_hand = process.in_hand()
+    return bool(process.requests or process.mailbox.queue) or (isinstance(in_hand, From) and in_hand.is_open)
 
 
 def _look_ahead(caller: Process, request: From, at: Process | Item | None) -> None:
@@ -88,8 +94,8 @@ def probe_arrived(runtime: Runtime, probe: Probe) -> None:
     if process is None or process.waits_for is None:
         return
     reference = probe.path[-1].request
-    request = runtime.incoming.get(reference) or next((r for r in process.requests if r.reference == reference), None)
-    if request is not None and request in process.requests and not request.is_put_off:
+    request = next((each for each in process.open_requests() if each.reference == reference), None)
+    if request is not None and not request.is_put_off:
         _follow(process, probe.path)
 
 

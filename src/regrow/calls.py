@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Coroutine, Iterable
+from contextlib import suppress
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
-from .errors import CallingSelf, CallTimeout, NoProcess, ServerExited
-from .gen import exchange, exchange_far, request
+from .errors import CallTimeout, NoProcess, ServerExited
+from .gen import request
+from .mailbox import NOT_HANDLED
 from .many_nodes import Replies, ask_nodes, node_names
-from .messages import NO_KWARGS, Call, Cast, Deliver
+from .messages import NO_KWARGS, Call, Cast, Delivery
 from .reasons import Normal, Reason, as_reason
-from .refs import Behaviour, Dest, Name, Server, ServerRef, deliver, item_of, runtime_for
+from .refs import Behaviour, Dest, Name, Server, ServerRef, deliver, runtime_for
 from .runtime import Process, current, here
 from .sent_requests import SentRequest, send_request
-from .system_words import Operation, SystemAsk, SystemRequest, Terminate
+from .system_words import Operation, SystemRequest, Terminate
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -41,21 +43,7 @@ def gen_send_request(dest: Dest, request_: object) -> SentRequest[Any]:
 
 def gen_cast(dest: Dest, request_: object) -> None:
     """Cast in the OTP form: the server's `handle_cast` gets the request. Never waits, never fails."""
-    post_cast(dest, Cast(None, (request_,), NO_KWARGS))
-
-
-def post_cast(dest: Dest, envelope: Cast) -> None:
-    """Send a cast; nobody there is no error."""
-    runtime = runtime_for(dest)
-    if isinstance(dest, ServerRef):  # most are sent to one of the same node: the way there without a detour
-        process = runtime.processes.get(dest.pid)
-        if process is not None:
-            process.mailbox.post(envelope)
-            return
-    try:  # noqa: SIM105 - `suppress` would cost a sixth of the whole
-        deliver(runtime, runtime.sender(), dest, envelope)
-    except NoProcess:
-        pass
+    OTP_CAST(dest, request_)
 
 
 async def multi_call(
@@ -85,9 +73,10 @@ def time_left() -> float | None:
     `None` if it waits for ever, or if no request is in hand.
     """
     me = current.get(None)
-    if not isinstance(me, Process) or not isinstance(me.last_message, Call) or math.isinf(me.last_message.deadline):
+    in_hand = me.in_hand() if isinstance(me, Process) else None
+    if me is None or not isinstance(in_hand, Call) or math.isinf(in_hand.deadline):
         return None
-    return max(0.0, me.last_message.deadline - me.runtime.clock.now())
+    return max(0.0, in_hand.deadline - me.runtime.clock.now())
 
 
 class BoundCall(Generic[S_contra, P, R]):
@@ -144,18 +133,25 @@ class CallWithinDeadline(BoundCall[S_contra, P, R]):
 class BoundCast(Generic[S_contra, P]):
     """A `@cast` handler seen from outside: called with a reference and the handler's arguments."""
 
-    def __init__(self, method: str, doc: str | None) -> None:
-        self._method = method
+    def __init__(self, method: str | None, doc: str | None) -> None:
+        self._method = method  # None for the OTP form
         self.__doc__ = doc
 
     def __call__(self, ref: Server[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Send the request. Never waits, never fails."""
-        post_cast(ref, Cast(self._method, args, kwargs))
+        if type(ref) is ServerRef and ref.mailbox is not None:  # mostly it is: the way there without a detour
+            at_rest = ref.mailbox.at_rest
+            if at_rest is None or at_rest.handle(Cast, None, self._method, args, kwargs) is NOT_HANDLED:
+                ref.mailbox.post(Cast(self._method, args, kwargs))
+            return
+        runtime = runtime_for(ref)
+        with suppress(NoProcess):
+            deliver(runtime, runtime.sender(), ref, Cast(self._method, args, kwargs))
 
     def abcast(self, nodes: Iterable[str] | None, name: Name[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Cast to the servers of that name on these nodes, or on this one and all that are connected; as `abcast`."""
         for node in node_names(here().runtime, nodes):
-            post_cast(name.at(node), Cast(self._method, args, kwargs))
+            self(name.at(node), *args, **kwargs)
 
 
 async def send_wait(dest: Dest, message: object, timeout: float | None = CALL_TIMEOUT_S) -> None:
@@ -165,20 +161,10 @@ async def send_wait(dest: Dest, message: object, timeout: float | None = CALL_TI
     when the time is up before, `NoProcess`, `ServerExited` if the process ends meanwhile, and `CallingSelf`; all are
     `CallError`. The message may not leave this node: `NotPortable`.
     """
-    me = current.get(None)
-    runtime = runtime_for(dest)
-    item = item_of(dest, runtime)
-    process = runtime.lookup(item)
-    caller = me.pid if isinstance(me, Process) else None
-    delivery = Call(caller, runtime.backend.promise(), "send_wait", (message,), NO_KWARGS)
-    if process is None:
-        left_s = None if timeout is None else float(timeout)
-        await exchange_far(runtime, item, delivery, lambda ref, _: Deliver(ref, message, left_s), timeout)
-    elif process is me:
-        raise CallingSelf(process.pid)
-    else:
-        # Of no caller, so that it closes no circle: mostly there is room, and it waits for nobody.
-        await exchange(None, process, delivery, process.mailbox.deliver, timeout)
+    await request(dest, "send_wait", (message,), NO_KWARGS, timeout, Delivery)
+
+
+OTP_CAST: Any = BoundCast[Any, Any](None, None)
 
 
 # -- system messages
@@ -186,17 +172,7 @@ async def send_wait(dest: Dest, message: object, timeout: float | None = CALL_TI
 
 async def system_request(dest: Dest, operation: Operation, timeout_s: float | None) -> Any:
     """Send a system message and wait for its answer; raises as a call does."""
-    me = current.get(None)
-    runtime = runtime_for(dest)
-    item = item_of(dest, runtime)
-    process = runtime.lookup(item)
-    caller = me if isinstance(me, Process) else None
-    request_ = SystemRequest(None if caller is None else caller.pid, runtime.backend.promise(), operation)
-    if process is None:
-        return await exchange_far(runtime, item, request_, lambda ref, _: SystemAsk(ref, operation), timeout_s)
-    if process is caller:
-        raise CallingSelf(process.pid)
-    return await exchange(caller, process, request_, process.mailbox.post_system, timeout_s)
+    return await request(dest, "sys", (operation,), NO_KWARGS, timeout_s, SystemRequest)
 
 
 async def stop(dest: Dest, reason: Reason | None = None, timeout: float | None = None) -> None:

@@ -2,65 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from collections.abc import Mapping
+from typing import Any
 
 from ._pure.ids import Reference
 from .call_cycles import begin_wait, waiting
 from .errors import CallingSelf, MailboxFull, NoProcess
-from .messages import Call, Request, result_of
-from .refs import Dest, item_of, runtime_for
+from .mailbox import NOT_HANDLED
+from .messages import Call, Failure, result_of
+from .refs import Dest, ServerRef, item_of, runtime_for
 from .runtime import Process, Runtime, current
 from .signals import GiveUp, Item, Send, node_of, target_of
 
-Envelope: TypeAlias = Callable[[Reference, bool | None], object]
-"""Makes what travels to another node: of the alias for the reply, and of whether the call is nested."""
-
 
 async def request(
-    dest: Dest, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any], timeout_s: float | None
+    dest: Dest,
+    method: str | None,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    timeout_s: float | None,
+    kind: type[Call] = Call,
 ) -> Any:
-    """Send a request and wait for its reply; what every call comes down to."""
+    """Send a request and wait for its reply, whichever way it ends; what every call comes down to."""
+    # Every call goes through here: each step of its own, function or coroutine, would be seen in what a call costs.
     me = current.get(None)
-    runtime = runtime_for(dest)
-    item = item_of(dest, runtime)
-    server = runtime.lookup(item)
-    caller = me if isinstance(me, Process) else None
-    call = Call(None if caller is None else caller.pid, runtime.backend.promise(), method, args, kwargs)
-    if server is None:
-        return await exchange_far(runtime, item, call, request_for(call, timeout_s), timeout_s)
-    if server is caller:
+    mailbox = dest.mailbox if type(dest) is ServerRef else None
+    server: Process | None = None if mailbox is None else mailbox.owner
+    if mailbox is None or server is None:
+        runtime = runtime_for(dest)
+        item = item_of(dest, runtime)
+        server = runtime.lookup(item)
+        if server is None:
+            call = kind(me.pid if isinstance(me, Process) else None, runtime.backend.promise(), method, args, kwargs)
+            return await _ask_far(runtime, item, call, timeout_s)
+        mailbox = server.mailbox
+    if server is me:
         raise CallingSelf(server.pid)
-    return await exchange(caller, server, call, server.mailbox.post, timeout_s)
-
-
-async def exchange(
-    caller: Process | None, server: Process, call: Call, post: Callable[[Call], None], timeout_s: float | None
-) -> Any:
-    """Put the call into the server's mailbox and wait for its answer, whichever way it ends."""
-    check_timeout(timeout_s)
-    held_up = None if caller is None or caller.runner is None else begin_wait(caller, call, server)
-    call.admit(server.requests)
-    post(call)
-    if timeout_s is not None:
-        server.runtime.timers.expire_after(timeout_s, call)
+    if timeout_s is not None and not timeout_s >= 0:
+        check_timeout(timeout_s)
+    runtime = server.runtime
+    caller = me if type(me) is Process else None
+    pid = None if caller is None else caller.pid
+    begun: object = NOT_HANDLED
+    at_rest = mailbox.at_rest
+    if at_rest is not None and kind is Call:
+        if not runtime.in_place_left:
+            await runtime.take_turns()
+            at_rest = mailbox.at_rest
+        if at_rest is not None:
+            begun = at_rest.handle(Call, pid, method, args, kwargs)
+            if begun is not NOT_HANDLED and type(begun) is not Call:
+                return begun
+    call = begun if isinstance(begun, Call) else kind(pid, runtime.backend.promise(), method, args, kwargs)
+    held_up = None
+    if caller is not None and caller.runner is not None and kind.holds_up:
+        held_up = begin_wait(caller, call, server)
+    if call is not begun:
+        if server.exiting is not None:
+            call.keep_in(server.requests)  # its mailbox takes nothing any more: the answer is that it has ended
+        call.enter(mailbox)
+    if timeout_s is not None and call.is_open:
+        runtime.timers.expire_after(timeout_s, call)
     try:
-        return result_of(await call.promise)
-    except MailboxFull:
-        await server.runtime.backend.checkpoint()  # whoever tries again at once has to let the server make room
-        raise
+        result = await call.promise
     finally:
-        call.withdraw()
+        if call.is_open:
+            call.withdraw()
         if held_up is not None:
             held_up.waits_for = None
+    if type(result) is Failure:
+        if isinstance(result.error, MailboxFull):
+            await runtime.backend.checkpoint()  # whoever tries again at once has to let the server make room
+        raise result.error
+    return result
 
 
-async def exchange_far(runtime: Runtime, item: Item, call: Call, envelope: Envelope, timeout_s: float | None) -> Any:
+async def _ask_far(runtime: Runtime, item: Item, call: Call, timeout_s: float | None) -> Any:
     """The same with a server on another node."""
     check_timeout(timeout_s)
     with waiting(runtime, call, item) as held_up:
-        nested = None if held_up is None else held_up.waits_nested
-        reference = post_far(runtime, item, call, lambda reference: envelope(reference, nested))
+        reference = post_far(runtime, item, call, timeout_s, None if held_up is None else held_up.waits_nested)
         try:
             if timeout_s is not None:
                 runtime.timers.expire_after(timeout_s, call)
@@ -70,21 +91,24 @@ async def exchange_far(runtime: Runtime, item: Item, call: Call, envelope: Envel
             del runtime.aliases[reference]
 
 
-def post_far(runtime: Runtime, item: Item, call: Call, envelope: Callable[[Reference], object]) -> Reference:
+def post_far(
+    runtime: Runtime, item: Item, call: Call, timeout_s: float | None, nested: bool | None = None
+) -> Reference:
     """Put the call on its way to another node. Its reply comes to an alias, which who waits for it has to forget.
 
-    Raises `NoProcess` if it is this node that has no such process, and `NotPortable`.
+    `nested` is as for `Call.envelope`. Raises `NoProcess` if it is this node that has no such process, `NotPortable`.
     """
     node, to = node_of(item), target_of(item)
     if node == runtime.node_name:
         raise NoProcess(to)
     reference = call.reference = runtime.make_ref()
     runtime.aliases[reference] = call
-    call.admit(runtime.outgoing.setdefault(node, {}))
+    call.keep_in(runtime.outgoing.setdefault(node, {}))
     # A process of another node in this interpreter calls through a reference of this one as an outsider would.
     sender = call.caller if call.caller in runtime.processes else None
     try:
-        runtime.dispatch(node, Send(sender or runtime.nobody, to, envelope(reference)))
+        left_s = None if timeout_s is None else float(timeout_s)
+        runtime.dispatch(node, Send(sender or runtime.nobody, to, call.envelope(reference, left_s, nested)))
     except BaseException:
         call.withdraw()
         runtime.aliases.pop(reference, None)
@@ -96,12 +120,6 @@ def give_up(runtime: Runtime, item: Item, call: Call) -> None:
     """Nobody waits for the reply any more: if it has neither come nor run out of time, the other node is told."""
     if call.withdraw() and call.reference is not None and node_of(item) != runtime.node_name:
         runtime.dispatch(node_of(item), GiveUp(call.reference))
-
-
-def request_for(call: Call, timeout_s: float | None) -> Envelope:
-    """The call in the form in which it travels."""
-    left_s = None if timeout_s is None else float(timeout_s)
-    return lambda reference, nested: Request(reference, call.method, call.args, call.kwargs, left_s, nested)
 
 
 def check_timeout(timeout_s: float | None) -> None:

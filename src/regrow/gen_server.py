@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, NoReturn
+from types import CoroutineType
+from typing import Any, ClassVar, NoReturn
 
 from ._pure.child_spec import ChildSpec
 from .errors import Ignore, Ignored, NoRequest, StartFailed, Stop, UnknownRequest, exit_reason, short
-from .handlers import Answer, Handling, finish, give_answer, run_call, run_cast
-from .messages import Call, Cast, Continue, Exit, From, Timeout
+from .handlers import Handling, conclude, finish, give_answer, is_misfit, no_handler, tell
+from .in_place import InPlace, PlainHandlers, plain
+from .messages import Call, Cast, Continue, Exit, Failure, From, Timeout
 from .reasons import Reason, unwrapped
 from .runtime import Process, this_process
 from .stopping import kill_late
-from .system import answering, handle_system, heard, obey_parent
-from .system_words import SystemRequest
+from .system import handle_system, obey_parent
+from .system_words import In, SystemRequest
 
 DRAIN_MAX = 256  # messages handled in a row before the other tasks get a turn
 
@@ -26,6 +28,14 @@ class GenServer(Handling):
 
     drop_expired: ClassVar[bool] = False
     """Whether a call whose caller has given up is dropped when its turn comes, rather than handled for nobody."""
+    in_place: ClassVar[bool] = True
+    """Whether handlers that are plain `def` run where the message is sent, if the server has nothing else to do."""
+    plain_handlers: ClassVar[PlainHandlers | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        calls, casts = (cls.handle_call, cls.call_handlers), (cls.handle_cast, cls.cast_handlers)
+        cls.plain_handlers = plain(calls, casts) if cls.in_place else None
 
     @classmethod
     def runner(cls, spec: ChildSpec) -> ServerRunner:
@@ -60,12 +70,14 @@ class GenServer(Handling):
         Asked for more than once, it runs once for each, in that order.
         """
         _runner_of("continue_with").continuations.append(token)
+        this_process("continue_with").mailbox.wake()  # from a handler that runs in place
 
     def idle_timeout(self, seconds: float) -> None:
         """Get a `Timeout()` in `handle_info` if no message comes within `seconds`; any message calls it off."""
         if not seconds >= 0:  # so put, it catches NaN as well
             raise ValueError(f"an idle timeout is seconds from 0 up, not {seconds!r}")
         _runner_of("idle_timeout").idle_s = seconds
+        this_process("idle_timeout").mailbox.wake()  # from a handler that runs in place
 
 
 def reply(from_: From, value: object) -> None:
@@ -81,7 +93,7 @@ def this_request() -> From:
 
     Raises `NoRequest` where none is.
     """
-    in_hand = this_process("this_request").last_message
+    in_hand = this_process("this_request").in_hand()
     if not isinstance(in_hand, Call):
         raise NoRequest
     return in_hand
@@ -97,7 +109,7 @@ def _runner_of(verb: str) -> ServerRunner:
 class ServerRunner:
     """Runs the callbacks of one server in its process."""
 
-    __slots__ = ("_spec", "continuations", "idle_s")  # one for each server
+    __slots__ = ("_in_place", "_spec", "continuations", "idle_s")  # one for each server
 
     owns_children = False
 
@@ -105,6 +117,7 @@ class ServerRunner:
         self._spec = spec
         self.continuations: list[object] = []  # few, if any; an empty deque is a tenth of an idle server
         self.idle_s: float | None = None
+        self._in_place: InPlace | None = None
 
     async def run(self, process: Process) -> None:
         """The body of the server's process: init, then one message after the other, then terminate."""
@@ -117,9 +130,12 @@ class ServerRunner:
             if process.exiting is not None:
                 raise
             reason = process.failing = exit_reason(error)
-            stop, request = unwrapped(error), process.last_message
+            stop, request = unwrapped(error), process.in_hand()
             if isinstance(stop, Stop) and isinstance(request, Call):
-                answering(process)(request, stop.reply)
+                give_answer(process, request, stop.reply)
+        finally:
+            if self._in_place is not None:
+                self._in_place.close()
         raise Stop(await _terminate(process, server, reason))
 
     async def bury_children(self, reason: Reason) -> None:
@@ -140,12 +156,15 @@ class ServerRunner:
             raise
         if process.exiting is not None:
             return None  # it ended itself in init, and has not come to an await yet
+        if server.plain_handlers is not None:
+            self._in_place = InPlace(process, server, server.plain_handlers)
         process.ready()
         return server
 
     async def _serve(self, process: Process, server: GenServer) -> NoReturn:
         """Handle messages until something is raised."""
-        queue = process.mailbox.queue
+        # Kept whole, with the handlers of calls and casts run in here: a step in between would cost each of them.
+        mailbox, in_place = process.mailbox, self._in_place
         handled = 0
         while True:
             if handled == DRAIN_MAX:
@@ -153,35 +172,65 @@ class ServerRunner:
                 await process.runtime.backend.checkpoint()
             if self.continuations and process.exiting is None:
                 handled += 1
-                token = self.continuations.pop(0)
-                process.last_message = Continue(token)
-                if process.debug is not None:
-                    heard(process, process.last_message)
-                await finish(server.handle_continue(token))
-            elif queue:
-                handled += 1
-                message = queue.popleft()
-                if type(message) is SystemRequest:
-                    await handle_system(process, message)
-                    continue
-                self.idle_s = None
-                process.last_message = message
-                answer = give_answer if process.debug is None else heard(process, message)
-                # Here: most of what comes are these two, and a step in between would cost each of them. A call from
-                # another node is of a subclass.
-                if isinstance(message, Call) and message.method is not None:
-                    if not (server.drop_expired and message.expired):
-                        await run_call(server, message, answer)
-                elif type(message) is Cast and message.method is not None:
-                    await run_cast(process, server, message)
+                await self._continue(process, server)
+                continue
+            if not mailbox.queue:
+                handled = 0
+                if self.idle_s is not None:
+                    await self._wait(process, self.idle_s)
+                elif in_place is None or process.debug is not None:
+                    await mailbox.wait()
                 else:
-                    await self._handle(process, server, message, answer)
-            elif self.idle_s is None:
-                handled = 0
-                await process.mailbox.wait()
+                    in_place.rest()
+                    await mailbox.wait()
+                    await in_place.rise()
+                continue
+            handled += 1
+            message = mailbox.queue.popleft()
+            if type(message) is SystemRequest:
+                await handle_system(process, message)
+                continue
+            self.idle_s = None
+            process.last_message = message
+            if process.debug is not None:
+                tell(process, In(message))
+            if isinstance(message, Call):
+                if server.drop_expired and not message.is_open:
+                    continue
+                handlers = server.call_handlers
+            elif type(message) is Cast:
+                handlers = server.cast_handlers
             else:
-                handled = 0
-                await self._wait(process, self.idle_s)
+                await self._handle(process, server, message)
+                continue
+            if message.method is None:
+                await self._handle(process, server, message)
+                continue
+            handler = handlers.get(message.method)
+            if handler is None:
+                result: Any = no_handler(server, message)
+            else:
+                try:
+                    if len(message.args) == 1 and not message.kwargs:
+                        result = handler(server, message.args[0])  # as most are: to unpack them costs a third more
+                    else:
+                        result = handler(server, *message.args, **message.kwargs)
+                    if type(result) is CoroutineType:
+                        result = await result  # pyright: ignore[reportUnknownVariableType]
+                except TypeError as error:
+                    if not is_misfit(error, handler, server, message):
+                        raise
+                    result = Failure(error.with_traceback(None))
+            if isinstance(message, Call):  # not by way of `conclude`
+                give_answer(process, message, result)  # pyright: ignore[reportUnknownArgumentType]
+            elif isinstance(result, Failure):
+                conclude(process, message, result)
+
+    async def _continue(self, process: Process, server: GenServer) -> None:
+        token = self.continuations.pop(0)
+        message = process.last_message = Continue(token)
+        tell(process, In(message))
+        await finish(server.handle_continue(token))
 
     async def _wait(self, process: Process, idle_s: float) -> None:
         """Return when there is a message, or a `Timeout` in its place."""
@@ -194,11 +243,10 @@ class ServerRunner:
         if not mailbox.queue:
             mailbox.post_system(Timeout())
 
-    async def _handle(self, process: Process, server: GenServer, message: object, answer: Answer) -> None:
+    async def _handle(self, process: Process, server: GenServer, message: object) -> None:
         match message:
             case Call(args=(request,)):
-                if not (server.drop_expired and message.expired):
-                    answer(message, await finish(server.handle_call(request, message)))
+                give_answer(process, message, await finish(server.handle_call(request, message)))
             case Cast(args=(request,)):
                 await finish(server.handle_cast(request))
             case Exit(pid, reason) if pid == process.parent:

@@ -36,7 +36,7 @@ from .net_kernel import NetKernel
 from .questions import Answer, Ask, Questions
 from .refs import Behaviour
 from .registry import Resolver
-from .runtime import Outsider, Runtime, current
+from .runtime import Held, Outsider, Runtime, current
 
 SERVICE = "global_name"
 
@@ -151,7 +151,7 @@ class GlobalNameServer:
         if isinstance(asked.resolve, Unreadable):
             self._runtime.reports.warning(f"{pid} does not become {name!r}: this node cannot read its resolver")
             return [Done(ticket, None)]
-        process.held.append(Global(name, Behaviour))
+        process.held = (*process.held, Global(name, Behaviour))
         self._resolvers[name, pid] = asked.resolve or kill_younger
         return self._names.register(name, pid, time.time_ns(), ticket, replace=asked.replace)
 
@@ -220,7 +220,7 @@ class GlobalNameServer:
         self._resolvers.pop((name, pid), None)
         process = self._runtime.processes.get(pid)
         if process is not None:
-            process.held = [held for held in process.held if not (isinstance(held, Global) and held.name == name)]
+            process.held = tuple(held for held in process.held if not _is_name(held, name))
 
     def _keeper(self, older: Entry, younger: Entry) -> Pid | None:
         """Who keeps the name, as the resolver of the older registration says."""
@@ -242,3 +242,7 @@ class GlobalNameServer:
 def _is_of(node: str, entry: Entry) -> bool:
     """Whether this node may speak of the entry."""
     return entry.pid.node == entry.stamp[1] == node
+
+
+def _is_name(held: Held, name: str) -> bool:
+    return isinstance(held, Global) and held.name == name

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
 from types import CoroutineType
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeAlias, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 from .calls import CALL_TIMEOUT_S, BoundCall, BoundCast
 from .errors import NO_REPLY, UnknownRequest, short
 from .messages import Call, Cast, Failure, From
 from .refs import Behaviour
 from .runtime import Process
+from .status import attributes_of
+from .system_words import Event, Out
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -151,10 +153,6 @@ def cast(handler: Any, /) -> Any:
     return CastHandler(handler)
 
 
-Answer: TypeAlias = Callable[[From, object], None]
-"""How a caller is given what its handler returned: `give_answer`, unless somebody watches."""
-
-
 class Handling(Behaviour):
     """A behaviour whose methods may be marked as calls and casts."""
 
@@ -175,7 +173,7 @@ def _marked(cls: type[object], mark: type[CallHandler[Any, Any]] | type[CastHand
     return {name: value.handler if isinstance(value, marks) else value for name, value in found.items()}
 
 
-async def run_call(server: Handling, message: Call, answer: Answer, refusals: tuple[type[Exception], ...] = ()) -> None:
+async def run_call(process: Process, server: Handling, message: Call, refusals: tuple[type[Exception], ...]) -> None:
     """Run the marked handler of a call and answer its caller. An error among `refusals` is the answer.
 
     A request that does not fit (no such method, wrong arguments) is the caller's mistake: it is answered with
@@ -183,49 +181,50 @@ async def run_call(server: Handling, message: Call, answer: Answer, refusals: tu
     """
     handler = server.call_handlers.get(message.method or "")
     if handler is None:
-        answer(message, Failure(UnknownRequest(type(server).__name__, message)))
-        return
-    try:
-        result: Any = handler(server, *message.args, **message.kwargs)
-        if type(result) is CoroutineType:  # not by way of `finish`: a coroutine less for each call
-            result = await result  # pyright: ignore[reportUnknownVariableType]
-    except refusals as refusal:
-        result = Failure(refusal)
-    except TypeError as error:
-        if not _is_misfit(error, handler, server, message):
-            raise
-        result = Failure(error.with_traceback(None))
-    answer(message, result)  # pyright: ignore[reportUnknownArgumentType]
-
-
-async def run_cast(process: Process, server: Handling, message: Cast) -> None:
-    """Run the marked handler of a cast; a request that does not fit is logged and dropped."""
-    handler = server.cast_handlers.get(message.method or "")
-    misfit: Exception
-    if handler is None:
-        misfit = UnknownRequest(type(server).__name__, message)
+        result: Any = no_handler(server, message)
     else:
         try:
-            result: Any = handler(server, *message.args, **message.kwargs)
-            if type(result) is CoroutineType:
-                await result
-            return
+            result = await finish(handler(server, *message.args, **message.kwargs))
+        except refusals as refusal:
+            result = Failure(refusal)
         except TypeError as error:
-            if not _is_misfit(error, handler, server, message):
+            if not is_misfit(error, handler, server, message):
                 raise
-            misfit = error
-    process.runtime.reports.warning(lambda: f"{process!r} dropped {short(message, 500)}: {misfit}", pid=process.pid)
+            result = Failure(error.with_traceback(None))
+    give_answer(process, message, result)
 
 
-def give_answer(request: From, result: object) -> None:
+def no_handler(server: Handling, message: Call | Cast) -> Failure:
+    """What comes of a request for which the server has no handler."""
+    return Failure(UnknownRequest(type(server).__name__, message))
+
+
+def conclude(process: Process, message: Call | Cast, result: object) -> None:
+    """A handler has run: answer its caller; of a cast that did not fit nobody but the log hears."""
+    if isinstance(message, Call):
+        give_answer(process, message, result)
+    elif type(result) is Failure:
+        why, reports = result.error, process.runtime.reports
+        reports.warning(lambda: f"{process!r} dropped {short(message, 500)}: {why}", pid=process.pid)
+
+
+def give_answer(process: Process, request: From, result: object) -> None:
     """Give the caller what its handler returned, now or when the handler's `Deferred` is set."""
     if isinstance(result, Deferred):
-        request.put_off()
+        request.keep_in(process.requests, put_off=True)
         result.attach(request)  # pyright: ignore[reportUnknownMemberType]
     elif result is NO_REPLY:
-        request.put_off()
+        request.keep_in(process.requests, put_off=True)
     else:
+        if process.debug is not None:
+            tell(process, Out(result, request.caller))
         request.answer(result)
+
+
+def tell(process: Process, event: Event) -> None:
+    """Tell those who watch the process, if anybody does."""
+    if process.debug is not None:
+        process.debug.note(event, lambda: attributes_of(process.server))
 
 
 async def finish(result: Any) -> Any:
@@ -235,7 +234,7 @@ async def finish(result: Any) -> Any:
     return result  # pyright: ignore[reportUnknownVariableType]
 
 
-def _is_misfit(error: TypeError, handler: Callable[..., Any], server: Handling, message: Call | Cast) -> bool:
+def is_misfit(error: TypeError, handler: Callable[..., Any], server: Handling, message: Call | Cast) -> bool:
     """Whether the error says that the arguments do not fit the handler, and does not come from within it.
 
     A decorated handler takes whatever comes and fails further inside: there the signature it shows decides.

@@ -101,7 +101,7 @@ class LockServer:
         return held
 
     def _drop(self, process: Process, held: HeldLock) -> None:
-        process.held.remove(held)
+        process.held = tuple(each for each in process.held if each is not held)
         held.release(process)
 
     def give_back(self, held: HeldLock, pid: Pid) -> None:
@@ -115,7 +115,7 @@ class LockServer:
     async def _try(self, process: Process, lock: Lock, nodes: Sequence[str]) -> bool:
         """Take it on one node after the other; all or nothing. A node that cannot be reached has no objection."""
         held = HeldLock(self, lock)
-        process.held.append(held)  # from now on: the process may end in between
+        process.held = (*process.held, held)  # from now on: the process may end in between
         taken = False
         try:
             taken = await self._take_all(held, nodes, process.pid)

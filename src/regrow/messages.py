@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 import attrs
 
@@ -103,56 +104,50 @@ class Failure:
 class From:
     """Whom to answer: given to `handle_call`, used with `reply`. The first answer counts, later ones vanish."""
 
-    __slots__ = ("_open", "caller", "promise", "reference")
+    __slots__ = ("_kept_in", "caller", "is_open", "promise", "reference")
 
     def __init__(self, caller: Pid | None, promise: Promise) -> None:
         self.caller = caller
         self.promise = promise
         self.reference: Reference | None = None  # what other nodes know it by
-        self._open: dict[From, bool] | None = None
+        self.is_open = True  # the caller still waits for an answer
+        self._kept_in: dict[From, bool] | None = None
 
-    def admit(self, open_requests: dict[From, bool]) -> None:
-        """Enter the requests that a server still has to answer; `answer` and `withdraw` leave them."""
-        self._open = open_requests
-        open_requests[self] = False
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the caller still waits for an answer."""
-        return self._open is not None
+    def keep_in(self, requests: dict[From, bool], *, put_off: bool = False) -> None:
+        """Be among the requests that a process still has to answer, and is not just handling; `answer` and `withdraw`
+        leave them.
+        """
+        if self.is_open:
+            if self._kept_in is None:
+                self._kept_in = requests
+            self._kept_in[self] = put_off
 
     @property
     def expired(self) -> bool:
         """Whether an answer would reach nobody: the caller's time is up, it gave up or is gone, or it was answered."""
-        return self._open is None
+        return not self.is_open
 
     @property
     def is_put_off(self) -> bool:
         """Whether the answer is to come later: then it may come from anybody, and need not wait for the server."""
-        return self._open is not None and self._open[self]
-
-    def put_off(self) -> None:
-        """The handler is done, and has not answered."""
-        if self._open is not None:
-            self._open[self] = True
+        return self._kept_in is not None and self._kept_in[self]
 
     def withdraw(self) -> bool:
         """The caller gave up or was answered; whether the request was still open."""
-        open_requests, self._open = self._open, None
-        return open_requests is not None and open_requests.pop(self, None) is not None
+        was_open, self.is_open = self.is_open, False
+        if self._kept_in is not None:
+            del self._kept_in[self]
+            self._kept_in = None
+        return was_open
 
     def answer(self, value: object) -> None:
         """Send the reply, or a `Failure`; does nothing if the caller was answered or has given up."""
-        if self.withdraw():
-            self._deliver(value)
+        if self.withdraw() and not self.promise.done():
+            self.promise.set_result(value)
 
     def server_ended(self, reason: Reason) -> None:
         """The server ended with the request open."""
         self.answer(Failure(ServerExited(reason)))
-
-    def _deliver(self, value: object) -> None:
-        if not self.promise.done():
-            self.promise.set_result(value)
 
 
 class Starting(From):
@@ -164,10 +159,21 @@ class Starting(From):
         """That is no answer yet: why the start failed is known better."""
 
 
+class Entrance(Protocol):
+    """The ways into a mailbox, as requests take them."""
+
+    def post(self, message: object, /) -> None: ...
+    def post_system(self, message: object, /) -> None: ...
+    def deliver(self, delivery: Call, /) -> None: ...
+
+
 class Call(From):
     """A request that wants a reply. `method` is None in the OTP form, whose request is then `args[0]`."""
 
     __slots__ = ("args", "deadline", "kwargs", "method")
+
+    holds_up: ClassVar = True
+    """Whether its caller, if that is a server, handles nothing until the answer is there."""
 
     def __init__(
         self, caller: Pid | None, promise: Promise, method: str | None, args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -175,7 +181,8 @@ class Call(From):
         self.caller = caller  # not by way of `super`: every call comes through here
         self.promise = promise
         self.reference = None
-        self._open = None
+        self.is_open = True
+        self._kept_in = None
         self.deadline = math.inf  # when its caller's time is up, on the clock of the server's node
         self.method: Final = method
         self.args: Final = args
@@ -183,6 +190,17 @@ class Call(From):
 
     def __repr__(self) -> str:
         return f"Call({describe(self.method, self.args, self.kwargs)}, from {self.caller})"
+
+    def enter(self, mailbox: Entrance) -> None:
+        """Lie down in the mailbox of who is to answer."""
+        mailbox.post(self)
+
+    def envelope(self, reference: Reference, left_s: float | None, nested: bool | None) -> object:
+        """The form in which it travels: with the alias for the reply, and the caller's time that is left.
+
+        `nested` is whether the call is a nested one, `None` if waiting does not hold up the caller.
+        """
+        return Request(reference, self.method, self.args, self.kwargs, left_s, nested)
 
     def expire(self, timeout_s: float) -> None:
         """The caller's time is up."""
@@ -203,6 +221,16 @@ class Cast:
         return f"Cast({describe(self.method, self.args, self.kwargs)})"
 
 
+class NotMade(ABC):
+    """Stands for the message in hand, where that is made only if somebody asks for it."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def make(self) -> Call | Cast:
+        """The message."""
+
+
 @attrs.frozen(eq=False)
 class Request(SealsItself):
     """A call on its way to another node: what the server is asked, and the alias that waits for the reply.
@@ -217,6 +245,20 @@ class Request(SealsItself):
     kwargs: Mapping[str, Any]
     time_left_s: float | None = None
     nested: bool | None = None
+
+
+class Delivery(Call):
+    """The message of a `send_wait`, `args[0]`: the answer is that it is in the mailbox."""
+
+    __slots__ = ()
+
+    holds_up = False  # on its own node: mostly there is room, and it waits for nobody
+
+    def enter(self, mailbox: Entrance) -> None:
+        mailbox.deliver(self)
+
+    def envelope(self, reference: Reference, left_s: float | None, nested: bool | None) -> object:
+        return Deliver(reference, self.args[0], left_s)
 
 
 @attrs.frozen(eq=False)
@@ -248,6 +290,7 @@ __all__ = [
     "Cast",
     "Continue",
     "Deliver",
+    "Delivery",
     "Down",
     "Exit",
     "Failure",

@@ -108,7 +108,7 @@ class Via(NameElsewhere[S_co]):
 
     async def claim(self, process: Process) -> Pid | None:
         if self.registry.register(self.name, process.pid):
-            process.held.append(self)
+            process.held = (*process.held, self)
             return None
         holder = self.registry.whereis(self.name)
         if holder is None:

@@ -20,7 +20,7 @@ from anyio import CancelScope, create_task_group, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 
 from . import dist_words, global_words, lock_server, peer_words, questions, rpc_words
-from ._backends import running_backend
+from ._backends import insist, running_backend
 from ._pure.codec import Codec
 from ._pure.config import (
     RPC_WORDS,
@@ -51,7 +51,7 @@ from .net_kernel import NetKernel
 from .portable import Marked, marked_in
 from .reasons import Crash, Killed, Normal, Reason
 from .rpc_server import RpcSupervisor
-from .runtime import WORD, Here, Outsider, Process, Runtime, current, here, insist
+from .runtime import WORD, Here, Outsider, Process, Runtime, current, here
 from .stopping import kill_late, stop_in_order, time_limit
 from .transport import Carrier, SocketCarrier
 from .watchdog import Watchdog

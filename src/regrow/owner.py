@@ -20,7 +20,7 @@ from ._pure.restart import stop_deadlines
 from .behaviour import class_of, start_process
 from .children import Child, ChildCounts, ChildInfo, Retry
 from .errors import ChildError, Ignore, Ignored, StartError, StartFailed, Stop, UnknownRequest, exit_reason, short
-from .handlers import Answer, Handling, call, run_call
+from .handlers import Handling, call, give_answer, run_call
 from .messages import Call, Exit, Failure
 from .reasons import Crash, Kill, Killed, Reason, Shutdown, unwrapped
 from .refs import ServerRef
@@ -168,7 +168,7 @@ class OwnerRunner(ABC):
             raise
         return process.exiting is None  # it may have ended itself in init
 
-    async def _handle(self, message: object, answer: Answer) -> None:
+    async def _handle(self, message: object) -> None:
         match message:
             case Exit(pid, reason) if pid == self._process.parent:
                 obey_parent(self._process, reason)
@@ -180,9 +180,9 @@ class OwnerRunner(ABC):
             case Call(method=str()):
                 server = self._process.server
                 assert isinstance(server, Owner), "made by _init"
-                await run_call(server, message, answer, REFUSALS)
+                await run_call(self._process, server, message, REFUSALS)
             case Call():
-                answer(message, Failure(UnknownRequest(self._process.label, message)))
+                give_answer(self._process, message, Failure(UnknownRequest(self._process.label, message)))
             case _:
                 me = self._process
                 me.runtime.reports.warning(lambda: f"{me!r} ignores {short(message, 500)}", pid=me.pid)

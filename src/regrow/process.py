@@ -11,8 +11,7 @@ import attrs
 from ._pure.bounds import Bounded
 from ._pure.ids import Pid, ProcessName, Reference
 from .errors import NoProcess
-from .mailbox import Mailbox
-from .messages import Down
+from .messages import Down, From
 from .reasons import NoProc, Reason, as_reason
 from .refs import Dest, Name, NameElsewhere, ServerRef, deliver, item_of, runtime_for
 from .runtime import Body, Process, Runtime, here, this_process
@@ -134,7 +133,7 @@ async def receive(what: Any = None, *, timeout: float | None = None) -> Any:
     if mailbox.taken_at_once == DRAIN_MAX:
         mailbox.taken_at_once = 0
         await me.runtime.backend.checkpoint()
-    found, seen = _take(mailbox, wanted, 0)
+    found, seen = _take(me, wanted, 0)
     if found is not NOTHING:
         mailbox.taken_at_once += 1
         return found
@@ -154,7 +153,7 @@ async def _wait_for(me: Process, wanted: Wanted, seen: int, timeout: float | Non
             taken = mailbox.taken
             await mailbox.wait()
             # Another task of the process may have taken messages meanwhile: then look at all of them again.
-            found, seen = _take(mailbox, wanted, seen if mailbox.taken == taken else 0)
+            found, seen = _take(me, wanted, seen if mailbox.taken == taken else 0)
             if found is not NOTHING:
                 return found
             if timer is not None and not timer.active:
@@ -171,20 +170,28 @@ class _Nothing:
 NOTHING = _Nothing()  # no message was found, where a message may be anything
 
 
-def _take(mailbox: Mailbox, wanted: Wanted, seen: int) -> tuple[object, int]:
+def _take(me: Process, wanted: Wanted, seen: int) -> tuple[object, int]:
     """The first wanted message after the `seen` ones, taken out, or `NOTHING` and how many were seen."""
+    mailbox = me.mailbox
     queue = mailbox.queue
     for index, message in enumerate(islice(queue, seen, None), seen):
         if wanted is None or wanted(message):
             mailbox.taken += 1
             del queue[index]
+            if isinstance(message, From):
+                message.keep_in(me.requests)
             return message, index
     return NOTHING, len(queue)
 
 
 def flush() -> list[object]:
     """Take everything out of the mailbox, in order."""
-    return this_process("flush").mailbox.take(lambda _message: True)
+    me = this_process("flush")
+    taken = me.mailbox.take(lambda _message: True)
+    for message in taken:
+        if isinstance(message, From):
+            message.keep_in(me.requests)
+    return taken
 
 
 def link(dest: Dest) -> None:

@@ -70,7 +70,7 @@ class ServerRef(Generic[S_co]):
     pids are.
     """
 
-    __slots__ = ("cls", "pid", "runtime")
+    __slots__ = ("cls", "mailbox", "pid", "runtime")
 
     def __init__(self, pid: Pid | None, cls: type[S_co], *, _runtime: Runtime | None = None) -> None:
         """Type a pid. Raises `NoProcess` for `None`, so that `ServerRef(whereis("name"), cls)` needs no check."""
@@ -79,6 +79,9 @@ class ServerRef(Generic[S_co]):
         self.pid = pid
         self.cls = cls
         self.runtime = _runtime or _current_runtime()
+        # Kept, so that what is sent need not look for the process each time; of another node's there is none here.
+        process = None if self.runtime is None else self.runtime.processes.get(pid)
+        self.mailbox = None if process is None else process.mailbox
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ServerRef) and self.pid == other.pid  # pyright: ignore[reportUnknownMemberType]

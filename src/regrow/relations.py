@@ -1,4 +1,4 @@
-"""What ties a process to others: its links, what it monitors, and who monitors it, on this node and on others."""
+"""What ties a process to others: links, monitors in both directions, and who waits for its answers."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 from ._pure.ids import Pid, Reference
 from .errors import NoProcess
 from .mailbox import Mailbox
-from .messages import Down, Exit
+from .messages import Down, Exit, From, NotMade
 from .reasons import NoProc, Reason
 from .signals import Demonitor, Item, Link, Monitor, Signal, Unlink
 
@@ -29,12 +29,14 @@ class Relations:
     __slots__ = (
         "_surroundings",
         "_unlinks",
+        "last_message",
         "links",
         "mailbox",
         "monitors",
         "monitors_nodes",
         "node_monitors",
         "pid",
+        "requests",
         "trap_exit",
         "unlinking",
         "watchers",
@@ -49,6 +51,8 @@ class Relations:
         self.monitors: dict[Reference, Item] = {}  # what it watches
         self.watchers: dict[Reference, tuple[Pid, Item]] = {}  # who watches it, and under which name
         self.node_monitors: dict[str, int] = {}  # of which nodes it wants to hear the end, and how often
+        self.last_message: object = None  # what it is handling, or handled last
+        self.requests: dict[From, bool] = {}  # to be answered, neither queued nor in hand; whether put off
         self.monitors_nodes = 0  # how many times it wants to hear of every node
         self._unlinks = 0
         self._surroundings = surroundings
@@ -133,3 +137,26 @@ class Relations:
             if not self._is_here(node):
                 self._surroundings.dispatch(node, Demonitor(self.pid, ref, to))
         return True
+
+    # -- requests
+
+    def in_hand(self) -> object:
+        """The message that it is handling, or handled last."""
+        if isinstance(self.last_message, NotMade):
+            self.last_message = self.last_message.make()
+        return self.last_message
+
+    def close_mailbox(self) -> None:
+        """It handles nothing any more; who waits for an answer hears of that at its end."""
+        if isinstance(in_hand := self.in_hand(), From):
+            in_hand.keep_in(self.requests)
+        for request in self.mailbox.close():
+            request.keep_in(self.requests)
+
+    def open_requests(self) -> tuple[From, ...]:
+        """All who wait for an answer of it."""
+        in_hand = self.in_hand()
+        asked = (*self.requests, *self.mailbox.requests())
+        if isinstance(in_hand, From) and in_hand.is_open and in_hand not in self.requests:
+            return (in_hand, *asked)
+        return asked

@@ -10,7 +10,7 @@ from ._pure.ids import Pid, Reference
 from .call_cycles import probe_arrived, request_arrived
 from .errors import CallbackFailed, NoProcess, ServerExited, StartFailed
 from .mailbox import Mailbox
-from .messages import NO_KWARGS, Call, Deliver, Failure, From, NodeDown, NodeUp, Request
+from .messages import NO_KWARGS, Call, Deliver, Failure, NodeDown, NodeUp, Request
 from .reasons import NoConnection, NoProc, Reason, RemoteError
 from .runtime import Process, Runtime
 from .signals import (
@@ -82,8 +82,8 @@ class CallFromNode(Call):
         self.reference = reply.reference
         self._reply = reply
 
-    def admit(self, open_requests: dict[From, bool]) -> None:
-        super().admit(open_requests)
+    def arrive(self) -> None:
+        """Be known by the alias that waits for the answer, until that is given."""
         self._reply.runtime.incoming[self._reply.reference] = self
 
     def withdraw(self) -> bool:
@@ -174,7 +174,7 @@ def _message(runtime: Runtime, node: str, sender: Pid, to: Pid | str, message: o
         case Unreadable(why):
             runtime.reports.warning(f"a message from {node} was dropped, this node cannot read it: {why}")
         case SystemAsk(reference, operation) if not isinstance(operation, Unreadable):
-            request = SystemRequest(sender, ReplyToNode(runtime, node, reference), operation)
+            request = SystemRequest.of(sender, ReplyToNode(runtime, node, reference), operation)
             request.reference = reference
             mailbox = _mailbox_for(request, process, to)
             if mailbox is not None:
@@ -205,7 +205,10 @@ def _mailbox_for(
     if process is None:
         call.promise.set_result(Failure(NoProcess(to)))
         return None
-    call.admit(process.requests)
+    if process.exiting is not None:
+        call.keep_in(process.requests)  # the answer is that it has ended
+    if isinstance(call, CallFromNode):
+        call.arrive()
     if time_left_s is not None:
         process.runtime.timers.expire_after(time_left_s, call)
     return process.mailbox
@@ -255,7 +258,7 @@ def _lose_node(runtime: Runtime, process: Process, node: str) -> None:
     for ref, (watcher, _) in list(process.watchers.items()):
         if watcher.node == node:
             del process.watchers[ref]
-    for request in list(process.requests):
+    for request in process.open_requests():
         # Its caller has heard already that there will be no reply; one must not bring a new connection about.
         if isinstance(request, Call) and isinstance(request.promise, ReplyToNode) and request.promise.node == node:
             request.withdraw()

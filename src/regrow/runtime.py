@@ -16,10 +16,10 @@ from itertools import count
 from typing import Protocol, TypeAlias
 
 import attrs
-from anyio import CancelScope, create_task_group, get_cancelled_exc_class
+from anyio import CancelScope, create_task_group
 from anyio.abc import TaskGroup
 
-from ._backends import Backend
+from ._backends import Backend, insist
 from ._pure.bounds import Bounded
 from ._pure.child_spec import ShutdownTime
 from ._pure.ids import Pid, ProcessName, Reference
@@ -41,6 +41,7 @@ from .system_words import Status, SystemAsk
 from .timers import Timers
 
 WORD = 2**32  # ids are made of unsigned 32-bit numbers
+IN_PLACE_MAX = 256  # messages handled where they are sent before the other tasks get a turn
 
 Body: TypeAlias = Callable[["Process"], Awaitable[None]]
 
@@ -72,10 +73,8 @@ class Process(Relations):
         "home",
         "inherited",
         "label",
-        "last_message",
         "on_end",
         "parent",
-        "requests",
         "runner",
         "runtime",
         "sent",
@@ -95,12 +94,12 @@ class Process(Relations):
 
     def __init__(self, runtime: Runtime, pid: Pid, body: Body, label: str, parent: Process | None) -> None:
         super().__init__(runtime, pid, Mailbox(runtime.backend))
+        self.mailbox.owner = self
         self.runtime = runtime
         self.label = label
         self.exiting: Reason | None = None  # an exit signal is ending it, with this reason
         self.ended: Reason | None = None
         self.inherited: Reason | None = None  # its parent ended with this, and it ends in order for that
-        self.requests: dict[From, bool] = {}  # calls it has not answered, and whether it has put off the reply
         self.waits_for: From | None = None  # the answer that its own task waits for, handling nothing meanwhile
         self.waits_at: Process | Item | None = None  # whose it is
         self.waits_nested = False  # whether somebody waited for this process as it began to wait
@@ -113,20 +112,19 @@ class Process(Relations):
         self.at_home = True  # runs there itself, not in the group of a supervisor
         self.group: TaskGroup | None = None  # of its own, for its children
         self.bury_children: Callable[[Reason], Awaitable[None]] | None = None
-        self.held: list[Held] = []  # what goes with it
+        self.held: tuple[Held, ...] = ()  # what goes with it
         self.server: object = None  # the object whose callbacks it runs, if it is a behaviour
         self.runner: object = None  # what runs those callbacks
         self.shutdown: ShutdownTime = "brutal_kill"  # what it gets to stop when its node does
-        self.last_message: object = None  # what it handled as it crashed
         self.failing: Reason | None = None  # it is ending by itself with this, and its `terminate` runs
         self.suspended = False  # it handles system messages alone
         self.debug: Debug | None = None  # who watches its messages
         self.started: Starting | None = None  # its starter waits for this
         self.start_error: StartError | None = None
         self.started_at = time.time()
-        self.waiters: list[Promise] = []
+        self.waiters: tuple[Promise, ...] = ()
         self.task: object = None  # its own, once that runs
-        self._body = body
+        self._body: Body | None = body  # until it runs
         self._scope: CancelScope | None = None
         self.task_id: int | None = None  # of the task, where it lives in somebody else's
 
@@ -161,7 +159,9 @@ class Process(Relations):
             with scope:
                 try:
                     if self.exiting is None:
-                        await self._body(self)
+                        body, self._body = self._body, None
+                        assert body is not None, "run once"
+                        await body(self)
                 except BaseException as error:
                     raised = error
                     raise
@@ -191,7 +191,7 @@ class Process(Relations):
         self._scope = None
         if self.exiting is None:
             self.exiting = reason
-        self.mailbox.close()
+        self.close_mailbox()
         return self.exiting
 
     def attach(self, scope: CancelScope, task_id: int) -> None:
@@ -203,6 +203,7 @@ class Process(Relations):
         """Its starter need not wait any longer."""
         if self.started is not None:
             self.started.answer(None)
+            self.started = None
 
     def status(self, message: object = None, reason: Reason | None = None) -> Status:
         """A look at it; at a message of it, and at why it ended, if there is that to see."""
@@ -227,7 +228,7 @@ class Process(Relations):
         if self.exiting is not None:
             return
         self.exiting = reason
-        self.mailbox.close()
+        self.close_mailbox()
         if self._scope is not None:
             self._scope.cancel()
             self.runtime.refusals.told(self)
@@ -259,17 +260,18 @@ class Process(Relations):
             settle(waiter)
         if self.on_end is not None:
             self.on_end(reason)
+        self.mailbox.owner = None  # references hold on to the mailbox
 
     async def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Return once its task is over and the news of it is out, or the time is up; whether it has ended."""
         if self.ended is None:
             promise = self.runtime.backend.promise()
-            self.waiters.append(promise)
+            self.waiters = (*self.waiters, promise)
             timer = None if timeout_s is None else self.runtime.timers.after(timeout_s, lambda: settle(promise))
             try:
                 await promise
             finally:
-                self.waiters.remove(promise)
+                self.waiters = tuple(waiter for waiter in self.waiters if waiter is not promise)
                 if timer is not None:
                     timer.cancel()
         return self.ended is not None
@@ -286,18 +288,6 @@ class Process(Relations):
             self.mailbox.post_system(Exit(sender, reason))
         elif not isinstance(reason, Normal) or (sender == self.pid and not linked):
             self.die(reason)
-
-
-async def insist(step: Callable[[], Awaitable[None]]) -> None:
-    """Carry it out in spite of stray cancellations, which cut it short: then from its beginning again.
-
-    For what nothing in regrow cancels: the end of those who depend on it.
-    """
-    while True:
-        try:
-            return await step()
-        except get_cancelled_exc_class():
-            continue
 
 
 class Outsider:
@@ -335,7 +325,14 @@ class Runtime:
         self.closed = False  # all is over: nothing can be started any more
         self._pids = count(1)
         self._refs = count(1)
+        self.in_place: Process | None = None  # a handler of this one runs in the task of somebody else
+        self.in_place_left = IN_PLACE_MAX
         self.nobody = Pid(node_name, 0, 0, creation)  # stands for outsiders where a signal needs a sender
+
+    async def take_turns(self) -> None:
+        """Let the other tasks run, after so many messages that were handled in place."""
+        self.in_place_left = IN_PLACE_MAX
+        await self.backend.checkpoint()
 
     # -- identity
 
@@ -383,6 +380,7 @@ class Runtime:
         process = self.adopt(body, label, parent)
         if bound is not None:
             process.mailbox = BoundedMailbox(self.backend, bound, Drops(self.timers, self.reports, label, process.pid))
+            process.mailbox.owner = process
         process.bury_children = bury_children
         process.at_home = group is None
         if link and parent is not None:

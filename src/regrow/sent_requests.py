@@ -8,8 +8,8 @@ from typing import Any, Final, Generic, TypeVar
 
 from .call_cycles import waiting
 from .errors import CallTimeout, NoProcess
-from .gen import check_timeout, give_up, post_far, request_for
-from .messages import Call, Failure, From, describe, result_of, settle
+from .gen import check_timeout, give_up, post_far
+from .messages import Call, Failure, describe, result_of, settle
 from .refs import Dest, item_of, runtime_for
 from .runtime import Process, Runtime, current
 from .signals import Item
@@ -65,8 +65,8 @@ class SentCall(Call):
         self.at: Process | Item | None = None  # and who that is, if it is on this node
         self._sender = sender
 
-    def admit(self, open_requests: dict[From, bool]) -> None:
-        super().admit(open_requests)
+    def under_way(self) -> None:
+        """It is given up when its sender ends."""
         if self._sender is not None:
             self._sender.sent[self] = None
 
@@ -239,7 +239,6 @@ def send_request(
     try:
         _post(runtime, dest, call, timeout_s)
     except NoProcess as error:
-        call.admit({})
         call.answer(Failure(error))
     return SentRequest(runtime, call)
 
@@ -247,13 +246,14 @@ def send_request(
 def _post(runtime: Runtime, dest: Dest, call: SentCall, timeout_s: float | None) -> None:
     item = call.item = item_of(dest, runtime)
     server = runtime.lookup(item)
+    call.under_way()
     if server is None:
         call.at = item
-        envelope = request_for(call, timeout_s)
-        post_far(runtime, item, call, lambda reference: envelope(reference, None))
+        post_far(runtime, item, call, timeout_s)
     else:
         call.at = server
-        call.admit(server.requests)
-        server.mailbox.post(call)
+        if server.exiting is not None:
+            call.keep_in(server.requests)  # its mailbox takes nothing any more: the answer is that it has ended
+        call.enter(server.mailbox)
     if timeout_s is not None:
         runtime.timers.expire_after(timeout_s, call)

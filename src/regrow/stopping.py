@@ -54,7 +54,7 @@ def tell_to_stop(process: Process, parent: Pid | None) -> None:
     if parent is not None and process.parent == parent:
         process.exit_signal(parent, Shutdown(), linked=False)
     else:
-        process.mailbox.post_system(SystemRequest(None, process.runtime.backend.promise(), Terminate(Shutdown())))
+        process.mailbox.post_system(SystemRequest.of(None, process.runtime.backend.promise(), Terminate(Shutdown())))
 
 
 def kill_late(late: Mapping[Process, str], stopped_by: str | None, seconds: float, reason: Reason = KILLED) -> None:

@@ -12,10 +12,11 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from .calls import CALL_TIMEOUT_S, stop, system_request
+from .handlers import tell
 from .reasons import Reason
 from .refs import Dest
 from .runtime import this_process
-from .system import handle_system, tell
+from .system import handle_system
 from .system_words import (
     ChangeCode,
     Count,

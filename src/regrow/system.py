@@ -1,21 +1,19 @@
 """What every behaviour does with system messages: the part of a process's loop that is the same for all of them.
 
 A loop hands what it takes out of the mailbox to `handle_system` if it is a `SystemRequest`; `serve` is such a loop.
-While a process is suspended it stays in there, so a process that is not pays nothing for it. And it hands each other
-message to `heard` if somebody watches the process.
+While a process is suspended it stays in there, so a process that is not pays nothing for it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from typing import Any, NoReturn, TypeAlias, TypeGuard, assert_never, cast
 
 import attrs
 
 from .debug import Debug
-from .errors import NO_REPLY, CallbackFailed, Stop
-from .handlers import Answer, Deferred, finish, give_answer
+from .errors import CallbackFailed, Stop
+from .handlers import finish, tell
 from .messages import Exit, Failure, From
 from .process import receive
 from .reasons import Reason, as_reason
@@ -24,13 +22,11 @@ from .status import attributes_of, isolated, replace_attributes
 from .system_words import (
     ChangeCode,
     Count,
-    Event,
     GetStatus,
     In,
     Install,
     Log,
     NoDebug,
-    Out,
     Remove,
     ReplaceState,
     Resume,
@@ -41,7 +37,7 @@ from .system_words import (
     Trace,
 )
 
-Handle: TypeAlias = Callable[[object, Answer], Awaitable[None]]
+Handle: TypeAlias = Callable[[object], Awaitable[None]]
 
 
 async def serve(process: Process, handle: Handle) -> NoReturn:
@@ -53,8 +49,11 @@ async def serve(process: Process, handle: Handle) -> NoReturn:
         message = mailbox.queue.popleft()
         if type(message) is SystemRequest:
             await handle_system(process, message)
-        else:
-            await handle(message, give_answer if process.debug is None else heard(process, message))
+            continue
+        if isinstance(message, From):
+            message.keep_in(process.requests)
+        tell(process, In(message))
+        await handle(message)
 
 
 # -- system messages
@@ -65,6 +64,7 @@ async def handle_system(process: Process, request: SystemRequest) -> None:
 
     Raises `Stop` if the process is to end.
     """
+    request.keep_in(process.requests)
     await _carry_out(process, request)
 
     def concerns_suspended(message: object) -> TypeGuard[SystemRequest | Exit]:
@@ -139,29 +139,3 @@ async def _change_code(server: Any, old_version: object, extra: object) -> None:
     except Exception as error:
         replace_attributes(server, before)
         raise CallbackFailed(as_reason(error)) from error
-
-
-# -- those who watch
-
-
-def heard(process: Process, message: object) -> Answer:
-    """Those who watch are told that a message came; the way to answer it, of which they are told as well."""
-    tell(process, In(message))
-    return answering(process)
-
-
-def answering(process: Process) -> Answer:
-    """The way to answer callers of the process."""
-    return give_answer if process.debug is None else partial(_answer_and_tell, process)
-
-
-def _answer_and_tell(process: Process, request: From, result: object) -> None:
-    if result is not NO_REPLY and not isinstance(result, Deferred):
-        tell(process, Out(result, request.caller))
-    give_answer(request, result)  # pyright: ignore[reportUnknownArgumentType]
-
-
-def tell(process: Process, event: Event) -> None:
-    """Tell those who watch the process, if anybody does."""
-    if process.debug is not None:
-        process.debug.note(event, lambda: attributes_of(process.server))

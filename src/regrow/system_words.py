@@ -13,7 +13,7 @@ import attrs
 from ._pure.codec import SealsItself, Unreadable
 from ._pure.ids import Pid, Reference
 from .errors import short
-from .messages import NO_KWARGS, Call, Promise
+from .messages import NO_KWARGS, Call, Entrance, Promise
 from .reasons import Reason
 
 LOG_MAX: Final = 1_000_000  # events that one process may keep
@@ -198,13 +198,24 @@ Operation: TypeAlias = Terminate | Suspend | Resume | GetStatus | ReplaceState |
 
 
 class SystemRequest(Call):
-    """A system message in a mailbox."""
+    """A system message in a mailbox: what is to be done is `args[0]`."""
 
-    __slots__ = ("operation",)
+    __slots__ = ()
 
-    def __init__(self, caller: Pid | None, promise: Promise, operation: Operation) -> None:
-        super().__init__(caller, promise, "sys", (operation,), NO_KWARGS)
-        self.operation: Final = operation
+    @classmethod
+    def of(cls, caller: Pid | None, promise: Promise, operation: Operation) -> SystemRequest:
+        return cls(caller, promise, "sys", (operation,), NO_KWARGS)
+
+    @property
+    def operation(self) -> Operation:
+        operation: Operation = self.args[0]
+        return operation
+
+    def enter(self, mailbox: Entrance) -> None:
+        mailbox.post_system(self)
+
+    def envelope(self, reference: Reference, left_s: float | None, nested: bool | None) -> object:
+        return SystemAsk(reference, self.operation)
 
     def server_ended(self, reason: Reason) -> None:
         if isinstance(self.operation, Terminate):

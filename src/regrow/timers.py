@@ -53,6 +53,7 @@ class Timers:
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self._now = clock.now
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
         self._active = 0
@@ -78,7 +79,7 @@ class Timers:
 
     def expire_after(self, seconds: float, call: Call) -> None:
         """Tell the call when its time is up, unless it was answered by then."""
-        when = call.deadline = self.clock.now() + seconds
+        when = call.deadline = self._now() + seconds
         queue = self._deadlines.get(seconds)
         if queue is None:
             queue = self._deadlines[seconds] = deque()

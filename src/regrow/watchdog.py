@@ -88,7 +88,7 @@ class Watchdog:
 
     def _report(self, frames: list[FrameType], blocked_s: float) -> BlockReport:
         context, task_frames = self._runtime.backend.running(frames)
-        process = _process_of(context, frames)
+        process = self._runtime.in_place or _process_of(context, frames)
         node, stack = self._runtime.node_name, printed(own_frames(process, task_frames))
         if process is None:
             return BlockReport(node, None, None, NOBODY, blocked_s, stack)

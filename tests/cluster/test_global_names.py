@@ -200,7 +200,7 @@ async def test_a_name_is_registered_anew_in_place_of_its_holder(cluster: Cluster
         with c.current():
             assert await global_name.re_register("x", new)
             assert seen_from(*nodes) == [new] * 3
-            await until(lambda: a.runtime.processes[old].held == [])
+            await until(lambda: a.runtime.processes[old].held == ())
             assert await global_name.register("y", old)
             ref = monitor(old)
             send_exit(old, Kill())

@@ -111,7 +111,7 @@ async def test_what_is_awaited_from_another_node_fails_at_once(cluster: Cluster,
             with pytest.raises(MailboxFull, match="is full") as caught:
                 await way()
             assert (caught.value.reason, caught.value.pid) == (Custom("mailbox_full"), process.pid)
-            assert not process.requests
+            assert not process.open_requests()
             box.gate.set()
             await until(lambda: box.held)
             await way()
@@ -127,7 +127,7 @@ async def test_what_is_awaited_from_another_node_waits_for_room_over_there(clust
         with a.current():
             async with anyio.create_task_group() as group:
                 group.start_soon(way)
-                await until(lambda: process.requests)
+                await until(lambda: process.open_requests())
                 assert list(process.mailbox.queue) == ["first"]
                 box.gate.set()
         await until(lambda: len(box.held) == 2)
@@ -151,11 +151,11 @@ async def test_who_waits_for_room_on_another_node_waits_no_longer_than_its_time(
         with a.current():
             async with anyio.create_task_group() as group:
                 group.start_soon(attempt)
-                await until(lambda: process.requests)
+                await until(lambda: process.open_requests())
                 near.advance(5.0)
         assert len(errors) == 1
         far.advance(5.0)
-        await until(lambda: not process.requests)
+        await until(lambda: not process.open_requests())
         box.gate.set()
         await until(lambda: box.held)
     assert box.held == ["first"]
@@ -169,9 +169,9 @@ async def test_who_gives_up_waiting_for_room_on_another_node_is_forgotten(cluste
             async with anyio.create_task_group() as group:
                 group.start_soon(sent)
                 group.start_soon(typed)
-                await until(lambda: len(process.requests) == 2)
+                await until(lambda: len(process.open_requests()) == 2)
                 group.cancel_scope.cancel()
-            await until(lambda: not process.requests)
+            await until(lambda: not process.open_requests())
         box.gate.set()
         await until(lambda: box.held)
     assert box.held == ["first"]
@@ -193,10 +193,10 @@ async def test_a_lost_node_takes_those_who_wait_with_it(cluster: Cluster) -> Non
             async with anyio.create_task_group() as group:
                 group.start_soon(attempt, sent)
                 group.start_soon(attempt, typed)
-                await until(lambda: len(process.requests) == 2)
+                await until(lambda: len(process.open_requests()) == 2)
                 disconnect(B)
             assert reasons == [NoConnection(), NoConnection()]
-        await until(lambda: not process.requests)
+        await until(lambda: not process.open_requests())
         box.gate.set()
         await until(lambda: box.held)
     assert box.held == ["first"]

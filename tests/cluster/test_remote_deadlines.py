@@ -111,7 +111,7 @@ async def test_a_server_sees_that_a_caller_on_another_node_has_given_up(
                 group.start_soon(note, outcomes, form())
                 await until(lambda: server.seen)
                 far.advance(3.0)
-                await until(lambda: not process.requests)
+                await until(lambda: not process.open_requests())
                 server.go_on.set()
                 await server.over.wait()
                 assert server.seen == [False, 3.0, True, 0.0]
@@ -157,9 +157,9 @@ async def test_the_call_of_who_has_gone_may_be_dropped(cluster: Cluster, kind: t
                 group.start_soon(note, outcomes, Watchful.typed.with_timeout(None)(WATCHFUL.at(B)))
                 await until(lambda: server.seen)
                 group.start_soon(note, outcomes, Watchful.typed.with_timeout(1.0)(WATCHFUL.at(B)))
-                await until(lambda: len(process.requests) == 2)
+                await until(lambda: len(process.open_requests()) == 2)
                 far.advance(1.0)
-                await until(lambda: len(process.requests) == 1)
+                await until(lambda: len(process.open_requests()) == 1)
                 server.go_on.set()
                 await until(lambda: outcomes)
                 server.over = anyio.Event()
@@ -179,7 +179,7 @@ async def test_a_reply_put_off_is_not_kept_for_who_has_gone(cluster: Cluster) ->
                 for _ in range(10):
                     group.start_soon(note, outcomes, Watchful.later.with_timeout(5.0)(WATCHFUL.at(B)))
                 await until(lambda: len(server.seen) == 10)
-                assert len(process.requests) == 10
+                assert len(process.open_requests()) == 10
                 far.advance(5.0)
-                await until(lambda: not process.requests)
+                await until(lambda: not process.open_requests())
                 group.cancel_scope.cancel()

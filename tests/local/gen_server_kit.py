@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dis
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import anyio
@@ -37,6 +38,7 @@ from regrow import (
     trap_exit,
     whereis,
 )
+from regrow.in_place import plain
 
 S = TypeVar("S", bound=GenServer)
 
@@ -65,6 +67,44 @@ def _plain(function: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., A
         raise AssertionError(f"{function} suspended")
 
     return run
+
+
+SUSPENDING = {"GET_AWAITABLE", "GET_AITER", "BEFORE_ASYNC_WITH"}  # what a coroutine that may suspend is made of
+
+
+def with_plain_handlers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on, plain functions take the place of all handlers that cannot suspend, in classes old and new."""
+    init_subclass = GenServer.__init_subclass__.__func__  # type: ignore[attr-defined]
+
+    def changed(cls: type[GenServer], **kwargs: Any) -> None:
+        init_subclass(cls, **kwargs)
+        for name, value in _plain_tables(cls).items():
+            setattr(cls, name, value)
+
+    monkeypatch.setattr(GenServer, "__init_subclass__", classmethod(changed))
+    for cls in _subclasses(GenServer):
+        for name, value in _plain_tables(cls).items():
+            monkeypatch.setattr(cls, name, value)
+
+
+def _plain_tables(cls: type[GenServer]) -> dict[str, Any]:
+    otp_form = {name: _plain_if_it_can_be(getattr(cls, name)) for name in ("handle_call", "handle_cast")}
+    calls = {name: _plain_if_it_can_be(handler) for name, handler in cls.call_handlers.items()}
+    casts = {name: _plain_if_it_can_be(handler) for name, handler in cls.cast_handlers.items()}
+    found = plain((otp_form["handle_call"], calls), (otp_form["handle_cast"], casts)) if cls.in_place else None
+    return {**otp_form, "call_handlers": calls, "cast_handlers": casts, "plain_handlers": found}
+
+
+def _plain_if_it_can_be(function: Callable[..., Any]) -> Callable[..., Any]:
+    if not inspect.iscoroutinefunction(function) or any(step.opname in SUSPENDING for step in dis.Bytecode(function)):
+        return function
+    return _plain(function)
+
+
+def _subclasses(cls: type[S]) -> Iterator[type[S]]:
+    for each in cls.__subclasses__():
+        yield each
+        yield from _subclasses(each)
 
 
 styles = pytest.mark.parametrize("style", [as_written, plainly], ids=["async_def", "def"])

@@ -175,8 +175,8 @@ class Oracle:
         watchers = [pid for pid, _ in process.watchers.values() if self.runtime.is_local(pid)]
         if monitors or watchers != [self.body.pid]:
             self.wrong.append(f"{process} monitors {monitors} and is monitored by {watchers}")
-        if process.mailbox.queue or process.requests or process.sent:
-            self.wrong.append(f"{process} has something left: {process.mailbox.queue}, {process.requests}")
+        if process.mailbox.queue or process.open_requests() or process.sent:
+            self.wrong.append(f"{process} has something left: {process.mailbox.queue}, {process.open_requests()}")
 
     def _check_flock(self, supervisor: Pid, siblings: dict[str, Child]) -> None:
         for id_ in self._due.pop(supervisor, set()) - siblings.keys() - self.world.excused:

@@ -100,7 +100,7 @@ async def test_a_late_reply_never_reaches_the_mailbox_of_the_caller() -> None:
         await settled()
         assert len(requests) == 2
         assert flush() == []
-        assert not node.runtime.processes[server.pid].requests
+        assert not node.runtime.processes[server.pid].open_requests()
 
 
 @row("ALI-005")

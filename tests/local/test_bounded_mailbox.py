@@ -88,7 +88,7 @@ async def test_what_is_awaited_fails_at_once_if_the_mailbox_is_full(way: Way) ->
             await way(ref)
         assert isinstance(caught.value, CallError)
         assert (caught.value.reason, caught.value.pid) == (Custom("mailbox_full"), ref.pid)
-        assert not process_of(ref).requests
+        assert not process_of(ref).open_requests()
         assert await goes_on(ref) == [1, 2]
         await way(ref)
         await settled()
@@ -150,7 +150,7 @@ async def test_who_is_cancelled_while_waiting_for_room_is_forgotten() -> None:
             Attempt(group, Box.put(ref, "cancelled"))
             await settled()
             group.cancel_scope.cancel()
-        assert not process_of(ref).requests
+        assert not process_of(ref).open_requests()
         assert await goes_on(ref) == [1, 2]
 
 

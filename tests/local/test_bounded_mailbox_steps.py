@@ -108,7 +108,7 @@ class Run:
 
     def _arrive(self, n: int, kind: str) -> None:
         call = self.calls[n] = Call(None, Outcome(), "method", (n,), NO_KWARGS)
-        call.admit({})
+
         ways: dict[str, Callable[[], None]] = {
             "plain": lambda: self.mailbox.post(n),
             "system": lambda: self.mailbox.post_system(n),

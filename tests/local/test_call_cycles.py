@@ -127,8 +127,8 @@ async def test_a_server_that_calls_who_calls_it_is_told_so(ask: Callable[..., Ac
             assert str(error) == f"a cycle of calls: Actor {b.pid} -> a {a.pid} -> Actor {b.pid}"
             assert error.processes == (b.pid, a.pid)
             assert error.reason == Custom("call_cycle")
-        assert not process_of(a).requests
-        assert not process_of(b).requests
+        assert not process_of(a).open_requests()
+        assert not process_of(b).open_requests()
         assert await Actor.do(a, asking(b)) == "nothing"
 
 

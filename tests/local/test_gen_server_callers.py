@@ -167,10 +167,10 @@ async def test_a_caller_killed_in_the_middle_of_a_call_leaves_nothing() -> None:
         ref = await start_link(Gate)
         caller, ended = spawn_monitor(lambda: Gate.enter(ref))
         await gates(ref).arrived.wait()
-        assert len(node.runtime.processes[ref.pid].requests) == 1
+        assert len(node.runtime.processes[ref.pid].open_requests()) == 1
         send_exit(caller, Kill())
         assert await receive() == Down(ended, caller, Killed())
-        assert len(node.runtime.processes[ref.pid].requests) == 0
+        assert len(node.runtime.processes[ref.pid].open_requests()) == 0
         gates(ref).open.set()
         assert await Gate.count(ref) == 1
 
@@ -182,7 +182,7 @@ async def test_a_caller_that_gives_up_by_its_own_cancel_leaves_nothing() -> None
         with anyio.move_on_after(0.01) as scope:
             await Gate.enter(ref)
         assert scope.cancelled_caught
-        assert len(node.runtime.processes[ref.pid].requests) == 0
+        assert len(node.runtime.processes[ref.pid].open_requests()) == 0
         gates(ref).open.set()
         assert await Gate.count(ref) == 1
         assert flush() == []

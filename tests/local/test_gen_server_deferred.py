@@ -234,7 +234,7 @@ async def test_a_deferred_reply_to_who_has_gone_is_dropped() -> None:
             await timed_out.result()
         send_exit(dead, Kill())
         assert await receive() == Down(ended, dead, Killed())
-        assert len(node.runtime.processes[ref.pid].requests) == 0
+        assert len(node.runtime.processes[ref.pid].open_requests()) == 0
         Shop.serve(ref, "late")
         Shop.serve(ref, "late")
         assert await Shop.at_once(ref, "water") == "water"

@@ -58,7 +58,7 @@ async def test_ten_thousand_calls_leave_no_calls_behind(timeout: float | None) -
         add = Counter.add.with_timeout(timeout)
         for _ in range(CALLS):
             await add(ref, 1)
-        assert len(node.runtime.processes[ref.pid].requests) == 0
+        assert len(node.runtime.processes[ref.pid].open_requests()) == 0
         assert calls_in_memory() - before <= SWEPT_AFTER + 1
 
 
@@ -73,7 +73,7 @@ async def test_calls_that_time_out_leave_nothing_at_a_server_that_answers_late()
         clock.advance(5.0)
         await settled()
         assert all(isinstance(attempt.error, CallTimeout) for attempt in attempts)
-        assert len(node.runtime.processes[ref.pid].requests) == 0
+        assert len(node.runtime.processes[ref.pid].open_requests()) == 0
         gates(ref).open.set()
         assert await Gate.enter(ref) == 501
         attempts.clear()

@@ -94,7 +94,7 @@ async def test_no_answer_in_time_makes_a_node_bad_and_a_late_one_is_dropped() ->
         gates(gate).open.set()
         assert await Gate.count(gate) == 1
         assert flush() == []
-        assert not node.runtime.processes[gate.pid].requests
+        assert not node.runtime.processes[gate.pid].open_requests()
         with pytest.raises(ValueError, match="a timeout is None or seconds"):
             await multi_call(None, "gate", "hello", timeout=-1.0)
 
@@ -107,7 +107,7 @@ async def test_a_multi_call_that_is_cancelled_gives_its_requests_up() -> None:
             Attempt(group, Gate.enter.with_timeout(None).multi_call(None, Name("gate", Gate)))
             await gates(gate).arrived.wait()
             group.cancel_scope.cancel()
-        assert not node.runtime.processes[gate.pid].requests
+        assert not node.runtime.processes[gate.pid].open_requests()
         gates(gate).open.set()
 
 

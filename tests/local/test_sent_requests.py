@@ -205,7 +205,7 @@ async def test_a_request_given_up_has_no_reply(how: str) -> None:
                 await wait(1.0)
         request.abandon()
         assert flush() == []
-        assert not node.runtime.processes[desk.pid].requests
+        assert not node.runtime.processes[desk.pid].open_requests()
 
 
 async def test_giving_up_wakes_who_waits() -> None:
@@ -245,7 +245,7 @@ async def test_the_requests_of_a_process_end_with_it() -> None:
         send_exit(asking, Kill())
         assert await receive() == Down(ended, asking, Killed())
         assert await Desk.given_up(desk, "x")
-        assert not node.runtime.processes[desk.pid].requests
+        assert not node.runtime.processes[desk.pid].open_requests()
         with pytest.raises(RuntimeError):
             await sent[0].wait()
 

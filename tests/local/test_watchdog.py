@@ -19,7 +19,7 @@ from anyio import to_thread
 from regrow import GenServer, Node, NodeNameTaken, Reason, cast, child, spawn, start
 from regrow._pure.config import NodeConfig
 from regrow.reports import LOGGER, BlockReport
-from tests.local.process_kit import idle, run_in
+from tests.local.process_kit import idle, run_in, settled
 
 PATIENCE_S = 30.0  # of what blocks, for the report that is to come meanwhile
 LIMIT_S = 0.05
@@ -133,6 +133,23 @@ async def test_a_handler_that_blocks_the_loop_is_named_with_its_stack_while_it_d
         assert f"in {way}" in report.stack
         assert "asyncio" not in report.stack
         assert str(report).startswith(f"blocking {ref.pid} blocks here@localhost, for ")
+
+
+async def test_a_handler_that_blocks_where_it_was_called_is_the_servers(reported: Reported) -> None:
+    """In place, in the task of its caller, who has done nothing wrong."""
+
+    class Plain(Blocking):
+        @cast
+        def run_here(self) -> None:
+            self.block()
+
+    async with watched():
+        ref = await start(Plain, reported.wait)
+        await settled()
+        Plain.run_here(ref)
+        report = await reported.only()
+        assert (report.pid, report.label) == (ref.pid, "Plain")
+        assert "in run_here\n    self.block()" in report.stack
 
 
 async def test_one_block_is_reported_once_and_the_next_again(reported: Reported) -> None:

@@ -64,7 +64,7 @@ from regrow.testing import MemoryNetwork
 from regrow.wire import Mesh, Tell, encode_signal, origin_of, vocabulary
 from tests.local import portable_kit as kit
 
-ANN = cast(Runtime, SimpleNamespace(node_name="ann@localhost"))  # all that the vocabulary asks of a node
+ANN = cast(Runtime, SimpleNamespace(node_name="ann@localhost", processes={}))  # all that the vocabulary asks of a node
 NOTHING = Marked((), {})
 PLAIN = Codec(vocabulary(ANN, NOTHING))
 CODEC = Codec(vocabulary(ANN, marked_in([kit])))

@@ -16,7 +16,7 @@ from regrow.signals import Send
 from regrow.wire import vocabulary
 from tests.local import portable_kit as kit
 
-ANN = cast(Runtime, SimpleNamespace(node_name="ann@localhost"))  # all that the vocabulary asks of a node
+ANN = cast(Runtime, SimpleNamespace(node_name="ann@localhost", processes={}))  # all that the vocabulary asks of a node
 PLAIN = Codec(vocabulary(ANN, Marked((), {})))
 CODEC = Codec(vocabulary(ANN, marked_in([kit])))
 

@@ -12,7 +12,7 @@ from contextvars import Context
 from types import FrameType
 from typing import ClassVar, Protocol
 
-from anyio import CancelScope
+from anyio import CancelScope, get_cancelled_exc_class
 from anyio.abc import ByteStream, SocketStream
 from anyio.lowlevel import current_token
 
@@ -62,6 +62,18 @@ class Backend(Protocol):
     def running(self, frames: Sequence[FrameType]) -> tuple[Context | None, Sequence[FrameType]]:
         """The context of what the loop is running, if that can be told, and those of the frames that belong to it."""
         ...
+
+
+async def insist(step: Callable[[], Awaitable[None]]) -> None:
+    """Carry it out in spite of stray cancellations, which cut it short: then from its beginning again.
+
+    For what nothing in regrow cancels: the end of those who depend on it.
+    """
+    while True:
+        try:
+            return await step()
+        except get_cancelled_exc_class():
+            continue
 
 
 def running_backend() -> Backend:
