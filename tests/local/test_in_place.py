@@ -148,7 +148,7 @@ async def test_others_run_at_least_every_so_many_calls() -> None:
         before = turns
         for n in range(10 * IN_PLACE_MAX):
             await Plain.add(ref, n)
-        assert 9 <= turns - before <= 12
+        assert 9 <= turns - before < IN_PLACE_MAX
         group.cancel_scope.cancel()
 
 
