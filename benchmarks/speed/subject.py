@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import IO, Any, Protocol
 import attrs
 
 SUBJECTS = "benchmarks.speed.subjects"
+ENDING_S = 5.0  # what a subject of two processes gets to end both
 LOG_CHARACTERS = 2000  # of what a subject wrote to its standard error, when it fails
 
 
@@ -117,4 +118,8 @@ def running(subject: Subject, suffix: str) -> Generator[Program]:
             try:
                 yield Program(subject, process.stdin, process.stdout, log)
             finally:
+                process.stdin.close()
+                if suffix:  # it has another process, which lives in the same folder, and ends before it does
+                    with suppress(subprocess.TimeoutExpired):
+                        process.wait(ENDING_S)
                 process.kill()
