@@ -109,3 +109,14 @@ def test_nodes_in_threads_of_one_interpreter_are_measured_too() -> None:
     rows = [line.strip("|").split("|") for line in printed.splitlines()[2:]]
     assert [row[1].strip() for row in rows] == ["asyncio", "asyncio", "trio", "trio"]
     assert all(float(figure) > 0 for _what, _loop, *figures in rows for figure in figures)
+
+
+def test_the_parts_of_a_call_are_measured_in_one_table() -> None:
+    """Each line has one part more."""
+    command = [sys.executable, "-m", "benchmarks.speed.anatomy", "asyncio", "--quick"]
+    outcome = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=PATIENCE_S)
+    assert outcome.returncode == 0, outcome.stderr
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in outcome.stdout.splitlines()]
+    assert rows[0] == ["a call, in µs", "one caller", "100 callers"]
+    assert len(rows) == 2 + 6
+    assert all(float(us) > 0 for _, *figures in rows[2:] for us in figures)
