@@ -375,7 +375,7 @@ class PeerServer(GenServer):
 
     async def init(self) -> None:
         trap_exit(True)
-        self._holder = spawn_link(_hold, self_pid(), self._peer)
+        self._holder = spawn_link(peer_process, self_pid(), self._peer)
         if not self._wait:
             return
         news = await receive(lambda message: message is self._peer or isinstance(message, Exit))
@@ -399,7 +399,7 @@ class PeerServer(GenServer):
         await self._peer.stop()
 
 
-async def _hold(server: Pid, held: Peer) -> None:
+async def peer_process(server: Pid, held: Peer) -> None:
     """The process that waits for a peer while its server answers."""
     async with held:
         try:
