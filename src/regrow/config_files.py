@@ -1,17 +1,31 @@
-"""The files of a node's configuration: one or several, of which each may include others, and later ones count."""
+"""What a node's configuration is read from: files, which may include others, and single settings; later ones count."""
 
 from __future__ import annotations
 
 import os
+import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import attrs
 
 from ._pure.checks import DocumentError, Mistakes, Names, Table, is_text
 from ._pure.config import ConfigError, NodeConfig, parse_config
 from .manifests import Manifests, read_toml
 
-ConfigFile: TypeAlias = str | os.PathLike[str]
+
+@attrs.frozen
+class Setting:
+    """A setting that stands in no file: `shop.greeting = "hi"`, in TOML, as the command line has it."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return f"--set {self.text}"
+
+
+ConfigFile: TypeAlias = str | os.PathLike[str] | Setting
 ConfigFiles: TypeAlias = ConfigFile | Sequence[ConfigFile]
 
 INCLUDE = "include"  # the key of a file that lists those it includes
@@ -22,7 +36,7 @@ def files_of(config: ConfigFiles | NodeConfig | None) -> tuple[ConfigFile, ...]:
     match config:
         case None | NodeConfig():
             return ()
-        case str() | os.PathLike():
+        case str() | os.PathLike() | Setting():
             return (config,)
         case _:
             return tuple(config)
@@ -52,6 +66,9 @@ def read_config(files: Sequence[ConfigFile], manifests: Manifests) -> NodeConfig
 
 def _documents(file: ConfigFile, within: tuple[Path, ...]) -> Iterator[tuple[str, dict[str, Any]] | DocumentError]:
     """What a file holds, after what it includes; or what is wrong about it. `within` are those that include it."""
+    if isinstance(file, Setting):
+        yield _setting(file)
+        return
     where, path = os.fspath(file), Path(file).resolve()
     if path in within:
         yield DocumentError([f"{where}: includes itself, directly or through others"])
@@ -67,3 +84,11 @@ def _documents(file: ConfigFile, within: tuple[Path, ...]) -> Iterator[tuple[str
     if mistakes.found:
         yield DocumentError(mistakes.found)
     yield where, {key: value for key, value in document.items() if key != INCLUDE}
+
+
+def _setting(setting: Setting) -> tuple[str, dict[str, Any]] | DocumentError:
+    try:
+        document = tomllib.loads(setting.text)
+    except ValueError as error:
+        return DocumentError([f"{setting}: {error}; it is to be TOML, where a text has quotes: shop.greeting='hi'"])
+    return str(setting), document

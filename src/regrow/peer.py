@@ -32,7 +32,7 @@ from ._pure.config import UnixWord
 from ._pure.ids import Pid
 from .behaviour import start_link as _start_link
 from .calls import CALL_TIMEOUT_S
-from .config_files import ConfigFiles, files_of
+from .config_files import ConfigFiles, Setting, files_of
 from .cookie import COOKIE_VARIABLE
 from .errors import BootFailed, CallTimeout, PeerDown, Stop
 from .gen_server import GenServer
@@ -118,7 +118,8 @@ def command_of(name: str, options: Options) -> list[str]:
     """The command line of a peer."""
     words = [sys.executable, "-m", "regrow", "run", "--peer", "--sname", name]
     given = cast("Mapping[str, Any]", options)
-    words += [f"--config={os.fspath(file)}" for file in files_of(options.get("config"))]
+    for file in files_of(options.get("config")):
+        words.append(f"--set={file.text}" if isinstance(file, Setting) else f"--config={os.fspath(file)}")
     for key in ("type", "backend", "loop", "unix", "log"):
         words += [f"--{key}={given[key]}"] if key in given else []
     for key in ("path", "start", "portable"):

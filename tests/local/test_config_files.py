@@ -11,7 +11,7 @@ import pytest
 from regrow import ConfigError, Node
 from regrow import application as applications
 from regrow._pure.config import NodeConfig
-from regrow.config_files import files_of, read_config
+from regrow.config_files import Setting, files_of, read_config
 from regrow.manifests import Manifests
 from tests.harness import row
 
@@ -89,6 +89,21 @@ def test_of_several_files_the_later_ones_count_key_by_key(tmp_path: Path) -> Non
     assert (config.net_tick_time, config.sync_nodes_timeout, config.sync_nodes_optional) == (2.0, 1.0, ("c@h",))
     assert dict(config.env["shop"]) == {"greeting": "hi", "prices": {"tea": 3}}
     assert read_config([second, first], Manifests([tmp_path])).net_tick_time == 1.0
+
+
+@row("APP-023")
+def test_a_single_setting_counts_more_than_the_files_before_it(tmp_path: Path) -> None:
+    """As the command line gives it: it names its table, and is TOML; what is wrong about it is told like all else."""
+    application(tmp_path / "shop")
+    file = written(tmp_path / "sys.toml", "[kernel]\nnet_tick_time = 1.0\n[shop]\ngreeting = 'hi'\nfloor = 1\n")
+    settings = [Setting("shop.greeting = 'ho'"), Setting("kernel.net_tick_time=2.0")]
+    config = read_config([file, *settings], Manifests([tmp_path]))
+    assert (config.net_tick_time, dict(config.env["shop"])) == (2.0, {"greeting": "ho", "floor": 1})
+    with pytest.raises(ConfigError) as caught:
+        read_config([file, Setting("kernel.wait=1"), Setting("shop.greeting=ho")], Manifests([tmp_path]))
+    known, form = sorted(caught.value.mistakes, key=lambda mistake: "TOML" in mistake)
+    assert known.startswith("--set kernel.wait=1: kernel.wait: unknown key")
+    assert form.startswith("--set shop.greeting=ho: Invalid value")
 
 
 @row("APP-028", translated="`include`, a list; what a file says itself counts before what it includes")

@@ -121,6 +121,17 @@ def test_a_terminal_that_cannot_show_everything_is_shown_the_rest(machine: Machi
     assert outcome.stdout.splitlines()[1].startswith("\\u2514\\u2500 top")
 
 
+def test_a_setting_of_the_command_line_counts_more_than_the_configuration(machine: Machine, say: Say) -> None:
+    """For this node alone; a mistake in it is told as those of the files are."""
+    config = machine.config('[moods]\nmood = "good"\n')
+    with machine.node("--config", config, "--set", "moods.mood='best'", "--start", "moods") as node:
+        node.log_until("application moods started")
+        assert say("rpc", "application.get_env('moods', 'mood')").stdout == "'best'\n"
+    outcome = machine.regrow("run", "--sname", "a@localhost", "--config", config, "--set", "kernel.wait=1")
+    assert outcome.exit_code == 2
+    assert "--set kernel.wait=1: kernel.wait: unknown key" in outcome.stderr
+
+
 def test_a_changed_configuration_is_read_by_a_node_that_runs(machine: Machine, backend: str, say: Say) -> None:
     """Only whom it concerns is told; a file with mistakes is refused as at the start of a node."""
     config = machine.config('[moods]\nmood = "good"\n')

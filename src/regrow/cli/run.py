@@ -24,6 +24,7 @@ from .._pure.child_spec import Restart
 from .._pure.config import UNIX_WORDS, ConfigError
 from ..application_master import ApplicationEnded
 from ..calls import stop
+from ..config_files import Setting
 from ..control import Channel, ExitCode, Refused, check_known, refusal_of, serve
 from ..cookie import COOKIE_VARIABLE, CookieError
 from ..errors import ApplicationError, CallError, MandatoryNodesMissing, ProcessExited
@@ -72,7 +73,7 @@ def _node(options: Options) -> Node:
     try:
         node = Node(
             options.sname,
-            config=options.config,
+            config=_config(options),
             cookie=cookie,
             path=options.path,
             portable=options.portable,
@@ -87,6 +88,11 @@ def _node(options: Options) -> Node:
     if mistakes := node.manifests.mistakes():  # nobody has looked, where there is no configuration
         raise _mistaken(mistakes)
     return node
+
+
+def _config(options: Options) -> list[str | Setting]:
+    """The files, and after them what the command line says itself."""
+    return [*options.config, *map(Setting, options.set)]
 
 
 def _mistaken(mistakes: Iterable[str]) -> Refused:
@@ -248,7 +254,8 @@ class _Foreground:
 
 def _worker_options(options: Options, node: Node) -> PeerOptions:
     """What the node was told is what its workers are told, with what the end of their applications means to them."""
-    given = {name: getattr(options, name) for name in ("config", "path", "start", "portable", "backend", "loop", "log")}
+    given = {name: getattr(options, name) for name in ("path", "start", "portable", "backend", "loop", "log")}
+    given["config"] = _config(options)
     budget_s = node.config.shutdown_timeout + GRACE_S
     patience = {"boot_timeout": BOOT_TIMEOUT_S + node.config.sync_nodes_timeout, "stop_timeout": budget_s}
     if node.cookie is not None:
@@ -315,6 +322,10 @@ RUN = Command(
         argument(
             "--config", metavar="FILE", action="append", default=[],
             help="the configuration of the cluster; may be repeated, and what is said later counts",
+        ),
+        argument(
+            "--set", metavar="TABLE.KEY=VALUE", action="append", default=[],
+            help="one setting, in TOML, which counts more than those of the configuration; may be repeated",
         ),
         argument(
             "--path", metavar="DIR", type=_directory, action="append", default=[],
