@@ -143,7 +143,7 @@ class Claim:
             return
         fd, self._fd = self._fd, None
         try:
-            with locked(self._directory) as folder:
+            with suppress(FileNotFoundError), locked(self._directory) as folder:  # or the files are gone with it
                 _unlink_all(folder, self.record.name)
         finally:
             os.close(fd)

@@ -376,8 +376,12 @@ class _Running:
         self._release()
 
     def _release(self) -> None:
-        if self.claim is not None:
+        if self.claim is None:
+            return
+        try:
             self.claim.release()
+        except OSError as error:  # the name is free all the same, as the lock on the record is
+            self.runtime.reports.warning(f"the record of {self.runtime.node_name} stays where it is: {error}")
 
     def lend(self) -> Here:
         mine = current.get(None)
@@ -430,10 +434,12 @@ class _Running:
         self.runtime.closed = True
         self.body.end(reason)
         self.runtime.process_timers.cancel_all()
-        await self._leave_net()
-        self._ticker.cancel()
-        if self._watchdog is not None:
-            self._watchdog.stop()
+        try:
+            await self._leave_net()
+        finally:
+            self._ticker.cancel()
+            if self._watchdog is not None:
+                self._watchdog.stop()
 
     async def _stop_processes(self) -> None:
         """Stop those that have an orderly end, then kill what is left until nobody is."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterable
+from pathlib import Path
 
 import anyio
 import pytest
@@ -353,3 +355,29 @@ async def test_the_body_handles_nothing_after_its_end() -> None:
     assert closed
     assert timers == 3, "the server's shutdown time, that of its terminate and the node's, no watch over the body"
     assert log[-1] == "partner is killed"
+
+
+async def test_a_node_whose_runtime_directory_is_gone_stops_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Systems remove it at the end of a login, with all that is in it."""
+    directory = tmp_path / "run"
+    monkeypatch.setenv("REGROW_RUNTIME_DIR", str(directory))
+    async with Node("a@localhost", cookie="secret"):
+        shutil.rmtree(directory)
+    assert not directory.exists()
+
+
+async def test_a_node_that_cannot_remove_its_record_says_so_and_stops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Others can get into the directory by now: nothing in it is touched, and the name is free."""
+    directory = tmp_path / "run"
+    monkeypatch.setenv("REGROW_RUNTIME_DIR", str(directory))
+    async with Node("a@localhost", cookie="secret"):
+        directory.chmod(0o777)
+    assert "the record of a@localhost stays where it is: others can get into" in caplog.text
+    directory.chmod(0o700)
+    async with Node("a@localhost", cookie="secret"):
+        pass
+    assert not list(directory.iterdir())
