@@ -130,7 +130,7 @@ async def _serve(listener: SocketListener | UnixListener, accept: Accept, group:
         except (OSError, anyio.BrokenResourceError):
             await anyio.sleep(ACCEPT_PAUSE_S)
         else:
-            group.start_soon(accept, stream)
+            group.start_soon(accept, running_backend().byte_stream(stream))
 
 
 class SocketCarrier:
