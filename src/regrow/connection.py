@@ -14,7 +14,7 @@ from ._pure.membership import Ticker
 from .messages import Promise, settle
 from .runtime import Runtime
 from .timers import Timer
-from .transport import ByteStream
+from .transport import ByteStream, PromptStream
 
 BATCH_BYTES = 256 * 1024  # what one write takes of what waits to be sent
 BACKLOG_BYTES_MAX = 64 * 1024 * 1024  # a peer that is this far behind is given up
@@ -37,6 +37,7 @@ class Connection:
         self.closed_because: str | None = None
         self._runtime = runtime
         self._stream = stream
+        self._prompt = stream if isinstance(stream, PromptStream) else None
         self._codec = codec
         now = runtime.clock.now()
         self._ticker = Ticker(tick_time_s, heard_at=now, sent_at=now)
@@ -52,6 +53,11 @@ class Connection:
     def send(self, frame: bytes) -> None:
         """Queue one frame. Never waits; a peer that takes nothing for too long is given up."""
         if self.closed_because is not None:
+            return
+        if self._writer is not None and self._prompt is not None and self._prompt.send_now(frame):
+            # One that is alone goes at once. Those that come before the writer has had its turn go together, then.
+            self._ticker = self._ticker.sent(self._runtime.clock.now())
+            self._wake_writer()
             return
         self._waiting.append(frame)
         self._waiting_bytes += len(frame)

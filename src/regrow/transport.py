@@ -6,7 +6,7 @@ import errno
 import socket
 from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import anyio
 from anyio import create_task_group
@@ -30,6 +30,15 @@ class ByteStream(Protocol):
     async def receive(self, max_bytes: int = 65536) -> bytes: ...
     async def send_eof(self) -> None: ...
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class PromptStream(Protocol):
+    """A stream that can also send without waiting."""
+
+    def send_now(self, item: bytes) -> bool:
+        """Send it at once, if nothing has to be waited for; whether it was sent."""
+        ...
 
 
 Accept: TypeAlias = Callable[[ByteStream], Coroutine[object, object, None]]

@@ -12,6 +12,7 @@ import pytest
 from anyio.abc import ByteStream, SocketStream
 
 from regrow._backends import running_backend
+from regrow.transport import PromptStream
 
 LARGE = bytes(range(256)) * 40_000  # more than two sockets and a stream hold
 RESET = struct.pack("ii", 1, 0)  # to linger, for no time
@@ -112,3 +113,21 @@ async def test_who_was_cancelled_while_reading_has_taken_nothing() -> None:
                 scope.cancel()
         await far.send(b"x")
         assert await near.receive() == b"x"
+
+
+async def test_what_is_sent_at_once_is_sent_before_anything_else_happens_and_only_if_there_is_room() -> None:
+    """Where a loop has that: a message that is alone need not wait for the turn of who writes."""
+    async with pair() as (near, far, _):
+        if not isinstance(far, PromptStream):
+            assert running_backend().name == "trio"
+            return
+        assert far.send_now(b"now, ")
+        await far.send(b"then")
+        assert await read(near, 9) == b"now, then"
+        assert far.send_now(LARGE)  # which the stream keeps, as the socket has no room for it
+        assert not far.send_now(b"no room")
+        assert await read(near, len(LARGE)) == LARGE
+        await far.send(b"again")
+        assert await read(near, 5) == b"again"
+        await far.aclose()
+        assert not far.send_now(b"lost")

@@ -59,6 +59,12 @@ class AsyncioStream(asyncio.Protocol, ByteStream):
             self._transport.resume_reading()
         return data
 
+    def send_now(self, item: bytes) -> bool:
+        if self._writer is not None or self._transport.is_closing():
+            return False
+        self._transport.write(item)
+        return True
+
     async def send(self, item: bytes) -> None:
         if not self._transport.is_closing():
             self._transport.write(item)
