@@ -148,7 +148,7 @@ async def test_others_run_at_least_every_so_many_calls() -> None:
         before = turns
         for n in range(10 * IN_PLACE_MAX):
             await Plain.add(ref, n)
-        assert 9 <= turns - before < IN_PLACE_MAX
+        assert 8 <= turns - before < IN_PLACE_MAX  # some had been made before, and the last turn may be still to come
         group.cancel_scope.cancel()
 
 
