@@ -58,6 +58,18 @@ def test_workers_run_what_is_started_and_stop_with_their_node(machine: Machine, 
     assert list(machine.runtime_directory.iterdir()) == []
 
 
+def test_workers_are_told_the_settings_of_the_command_line(machine: Machine, say: Say) -> None:
+    """All of them, and after the configuration, so that they count more than that does there too."""
+    config = machine.config('[moods]\nmood = "bad"\n')
+    settings = ("--set", "moods.mood='best'", "--set", "moods.patient=true")
+    with with_workers(machine, *settings, "--config", config) as node:
+        node.log_until(f"{TWO}: app_1@localhost connected")
+        for name in (ONE, TWO):
+            assert say("app", "start", "moods", "--node", name).exit_code == 0
+            told = "[application.get_env('moods', key) for key in ('mood', 'patient')]"
+            assert say("rpc", told, "--node", name).stdout == "['best', True]\n"
+
+
 @pytest.mark.parametrize("way", ["the OS process", "its server", "the application"])
 def test_a_worker_that_goes_down_is_started_again(machine: Machine, say: Say, way: str) -> None:
     """Whatever it was; the others go on meanwhile."""
