@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import attrs
+
 from .measure import Column, Stage
 from .subject import Subject
 
@@ -26,10 +31,13 @@ LOOPS = ("asyncio", "uvloop", "trio")
 NO_SUPERVISOR = "it has no supervisor"
 BACKS_OFF = "it waits before it starts an actor again, unless told otherwise: {}"
 
+OURS = (
+    *(Subject(REGROW.format(loop), "regrow", loop, FLOOR.format(loop), needed=True) for loop in LOOPS),
+    *(Subject(IN_PLACE.format(loop), "regrow_in_place", loop, FLOOR.format(loop), needed=True) for loop in LOOPS),
+)
 SUBJECTS = (
-    *(Subject(FLOOR.format(loop), "raw", loop) for loop in LOOPS),
-    *(Subject(REGROW.format(loop), "regrow", loop, FLOOR.format(loop)) for loop in LOOPS),
-    *(Subject(IN_PLACE.format(loop), "regrow_in_place", loop, FLOOR.format(loop)) for loop in LOOPS),
+    *(Subject(FLOOR.format(loop), "raw", loop, needed=True) for loop in LOOPS),
+    *OURS,
     Subject(
         "actio", "actio", "asyncio", REGROW.format("asyncio"), "actio",
         notes={
@@ -61,3 +69,12 @@ SUBJECTS = (
     Subject("Erlang/OTP", "erlang", "default", REGROW.format("asyncio"), command="erl"),
     Subject("Erlang/OTP, one scheduler", "erlang", "1", REGROW.format("asyncio"), command="erl"),
 )  # fmt: skip
+
+
+def against(checkout: Path, subjects: Sequence[Subject]) -> Iterator[Subject]:
+    """The same, and after each that is regrow the same as it is in another checkout, set in relation to it."""
+    for subject in subjects:
+        yield subject
+        if subject in OURS:
+            name = f"{subject.name}, at {checkout}"
+            yield attrs.evolve(subject, name=name, beside=subject.name, source=checkout.resolve() / "src")

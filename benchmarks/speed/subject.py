@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import select
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,12 +20,17 @@ from typing import IO, Any, Protocol
 import attrs
 
 SUBJECTS = "benchmarks.speed.subjects"
+STARTING_S = 30.0  # what a subject gets to come up, and those of two processes to find each other
 ENDING_S = 5.0  # what a subject of two processes gets to end both
 LOG_CHARACTERS = 2000  # of what a subject wrote to its standard error, when it fails
 
 
 class SubjectFailed(Exception):
-    """A subject ended instead of doing what it was told."""
+    """A subject ended instead of doing what it was told, or is not done with it."""
+
+    def __init__(self, subject: str, why: str, log: str) -> None:
+        super().__init__(f"{subject}: {why}\n{log[-LOG_CHARACTERS:]}".rstrip())
+        self.why = why
 
 
 @attrs.frozen
@@ -39,6 +46,12 @@ class Subject:
     """What has to be installed for it."""
     command: str | None = None
     """What has to be on the path for it."""
+    needed: bool = False
+    """Whether all is given up when it fails; others are left out of the round in which they do."""
+    modules: str = SUBJECTS
+    """The package that its module is in."""
+    source: Path | None = None
+    """Where regrow is imported from, if not from this checkout."""
     counts: Mapping[str, int] = attrs.field(factory=dict[str, int])
     """Of which work it does less than the others."""
     notes: Mapping[str, str] = attrs.field(factory=dict[str, str])
@@ -53,7 +66,11 @@ class Subject:
 
     def has(self, suffix: str) -> bool:
         """Whether it has the program with this suffix."""
-        return find_spec(f"{SUBJECTS}.{self.module}{suffix}") is not None
+        return find_spec(self.program(suffix)) is not None
+
+    def program(self, suffix: str) -> str:
+        """The module that is run."""
+        return f"{self.modules}.{self.module}{suffix}"
 
 
 class Work(Protocol):
@@ -75,9 +92,13 @@ class Figure:
 
 @attrs.define(eq=False)
 class Program:
-    """The program of a subject that waits to be told what to do, once it is up."""
+    """The program of a subject that waits to be told what to do, once it is up.
+
+    Whatever it is asked may raise `SubjectFailed`.
+    """
 
     subject: Subject
+    _limit_s: float
     _to: IO[str]
     _out: IO[str]
     _log: Path
@@ -85,7 +106,7 @@ class Program:
     @cached_property
     def works(self) -> Sequence[str]:
         """What it can do, which is the first that it says."""
-        works: list[str] = json.loads(self._line())
+        works: list[str] = self._said(STARTING_S)
         return works
 
     def do(self, work: Work) -> Figure | None:
@@ -93,33 +114,55 @@ class Program:
         if work.work not in self.works:
             return None
         count = min(work.operations, self.subject.counts.get(work.work, work.operations))
-        print(work.work, count, file=self._to, flush=True)
-        said: dict[str, Any] = json.loads(self._line())
+        with suppress(BrokenPipeError):  # it has ended since, as it will say
+            print(work.work, count, file=self._to, flush=True)
+        said: dict[str, Any] = self._said(self._limit_s)
         return Figure(said["seconds"] / count, said["bytes"] / count)
 
-    def _line(self) -> str:
+    def _said(self, limit_s: float) -> Any:
+        if not select.select([self._out], [], [], limit_s)[0]:
+            raise self._failed(f"not done within {limit_s:g} s")
         line = self._out.readline()
         if not line:
-            raise SubjectFailed(f"{self.subject.name} has ended:\n{self._log.read_text()[-LOG_CHARACTERS:]}")
-        return line
+            raise self._failed(_exception(self._log.read_text()) or "it has ended")
+        return json.loads(line)
+
+    def _failed(self, why: str) -> SubjectFailed:
+        return SubjectFailed(self.subject.name, why, self._log.read_text())
 
 
 @contextmanager
-def running(subject: Subject, suffix: str) -> Generator[Program]:
+def running(subject: Subject, suffix: str, limit_s: float) -> Generator[Program]:
     """Run a program of a subject, with a folder of its own for what it leaves. The end of its input ends the rest."""
-    command = [sys.executable, "-m", f"{SUBJECTS}.{subject.module}{suffix}", subject.loop]
+    command = [sys.executable, "-m", subject.program(suffix), subject.loop]
     with tempfile.TemporaryDirectory(prefix="speed-") as folder:
-        environment = {**os.environ, "TMPDIR": folder, "REGROW_RUNTIME_DIR": str(Path(folder, "run"))}
         log = Path(folder, "log")
         with log.open("w") as errors, subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True,
+            env=_environment(subject, folder), process_group=0,
         ) as process:  # fmt: skip
             assert process.stdin is not None and process.stdout is not None, "pipes"
             try:
-                yield Program(subject, process.stdin, process.stdout, log)
+                yield Program(subject, limit_s, process.stdin, process.stdout, log)
             finally:
-                process.stdin.close()
+                with suppress(BrokenPipeError):  # there may be something left that it was told
+                    process.stdin.close()
                 if suffix:  # it has another process, which lives in the same folder, and ends before it does
                     with suppress(subprocess.TimeoutExpired):
                         process.wait(ENDING_S)
-                process.kill()
+                with suppress(ProcessLookupError):  # all of them, as one that hangs does not end what it has started
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+def _environment(subject: Subject, folder: str) -> Mapping[str, str]:
+    environment = {**os.environ, "TMPDIR": folder, "REGROW_RUNTIME_DIR": str(Path(folder, "run"))}
+    if subject.source is not None:
+        environment["PYTHONPATH"] = str(subject.source)
+    return environment
+
+
+def _exception(log: str) -> str:
+    """What a program ended with: the class in the last line of a traceback; of a group, that of the last within it."""
+    lines = [line.strip(" |+-") for line in log.splitlines()]
+    last = next((line for line in reversed(lines) if line), "")
+    return last.partition(":")[0]

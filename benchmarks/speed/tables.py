@@ -20,7 +20,8 @@ def tables(results: Sequence[Result], stages: Sequence[Stage]) -> str:
     parts: list[str] = []
     for _, group in groupby(stages, key=lambda stage: stage.suffix):
         columns = [*chain.from_iterable(stage.columns for stage in group)]
-        parts += _table(columns, [result for result in results if result.is_in(columns)])
+        if taking_part := [result for result in results if result.is_in(columns)]:
+            parts += _table(columns, taking_part)
     return "\n\n".join(parts)
 
 
@@ -30,16 +31,17 @@ class Notes:
 
     texts: list[str] = attrs.field(factory=list[str])
 
-    def mark(self, text: str | None) -> str:
+    def marks(self, *texts: str | None) -> str:
         """What is put behind a figure that there is something to be said of."""
-        if text is None:
-            return ""
+        return " ".join(self._mark(text) for text in texts if text is not None)
+
+    def lines(self) -> list[str]:
+        return ["; ".join(f"{self._mark(text)} {text}" for text in self.texts) + "."] if self.texts else []
+
+    def _mark(self, text: str) -> str:
         if text not in self.texts:
             self.texts.append(text)
         return str(self.texts.index(text) + 1).translate(SUPERSCRIPTS)
-
-    def lines(self) -> list[str]:
-        return ["; ".join(f"{self.mark(text)} {text}" for text in self.texts) + "."] if self.texts else []
 
 
 def _table(columns: Sequence[Column], results: Sequence[Result]) -> list[str]:
@@ -61,7 +63,7 @@ def _row(result: Result, columns: Sequence[Column], named: Mapping[str, Result],
         said = NOTHING if best is None else short(best)
         if ratio is not None:
             said += f" ({short(ratio)})"
-        cells.append(said + notes.mark(result.subject.notes.get(column.work)))
+        cells.append(said + notes.marks(result.subject.notes.get(column.work), result.missing(column.work)))
         if column.kept is not None:
             cells.append(NOTHING if kept is None else f"{kept:.0f}")
     return cells

@@ -9,7 +9,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.speed.measure import Column, Stage, measure
 from benchmarks.speed.page import BEGIN, END
+from benchmarks.speed.subject import Subject, SubjectFailed
+from benchmarks.speed.tables import tables
 
 from .nodes import PATIENCE_S, ROOT, Machine
 
@@ -64,6 +67,75 @@ def test_the_speed_suite_writes_where_it_ran_tables_and_a_picture(tmp_path: Path
         assert len(measured) == len(figures) or not subject.startswith("regrow")
     drawn = "".join(ElementTree.parse(picture).getroot().itertext())
     assert all(subject in drawn for subject, _ in rows)
+
+
+FLOOR = Subject("the floor", "raw", "asyncio", needed=True)
+UNRELIABLE = Subject("another", "unreliable", "asyncio", FLOOR.name, modules=__package__)
+
+
+def test_one_that_fails_or_hangs_is_left_out_of_the_rounds_in_which_it_does(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The others are measured as ever, and it is started anew for what follows."""
+    monkeypatch.chdir(ROOT)
+    stages = [Stage([Column("call", "call, µs", 1), Column("cast", "cast, µs", 1)])]
+    floor, another = measure([FLOOR, UNRELIABLE], stages, rounds=3, limit_s=1.0)
+    assert {work: [*figures] for work, figures in floor.figures.items()} == {"call": [0, 1, 2], "cast": [0, 1, 2]}
+    assert {work: [*figures] for work, figures in another.figures.items()} == {"call": [0, 2]}
+    assert another.ratio("call", floor) is not None
+    assert "left out of round 2: another: TimeoutError\n" in capfd.readouterr().err
+    _head, _rule, *rows, empty, notes = tables([floor, another], stages).splitlines()
+    assert empty == ""
+    assert [row.count("(") for row in rows] == [0, 1]
+    assert [cell.strip()[-1] for cell in rows[1].strip("| ").split("|")[1:]] == ["¹", "²"]
+    assert notes == ("¹ failed in 1 of 3 rounds: TimeoutError; ² failed in 3 of 3 rounds: not done within 1 s.")
+
+
+def test_there_is_no_table_without_what_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is needed must not fail: regrow, and what it is compared with."""
+    monkeypatch.chdir(ROOT)
+    needed = Subject("needed", "unreliable", "trio", needed=True, modules=__package__)
+    with pytest.raises(SubjectFailed, match="needed: TimeoutError") as failed:
+        measure([needed], [Stage([Column("call", "call, µs", 1)])], rounds=2, limit_s=PATIENCE_S)
+    assert "in call\n" in str(failed.value)
+
+
+def speed(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """A short round of the speed suite."""
+    command = [sys.executable, "-m", "benchmarks.speed", "--quick", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=2 * PATIENCE_S)
+
+
+def test_some_columns_of_the_speed_suite_can_be_had_alone() -> None:
+    """Whoever works on one figure need not wait for the others."""
+    outcome = speed("--only", "the floor, asyncio", "--columns", "call", "cast", "remote")
+    assert outcome.returncode == 0, outcome.stderr
+    _machine, _empty, head, _rule, *rows = outcome.stdout.splitlines()
+    assert [cell.strip() for cell in head.strip("|").split("|")] == ["what", "call, µs", "cast, µs"]
+    assert len(rows) == 1, "the floor has no other node"
+
+
+def test_the_speed_suite_compares_two_checkouts(tmp_path: Path) -> None:
+    """Each in its own interpreter, and the other one in relation to this one; here they are the same."""
+    other = tmp_path / "other"
+    other.symlink_to(ROOT)
+    arguments = ("--only", "regrow, asyncio", "--columns", "call", "--against", str(other))
+    outcome = speed(*arguments)
+    assert outcome.returncode == 0, outcome.stderr
+    _machine, _empty, _head, _rule, ours, theirs = outcome.stdout.splitlines()
+    assert ours.startswith("| regrow, asyncio ")
+    assert theirs.startswith(f"| regrow, asyncio, at {other} ")
+    assert theirs.endswith(") |")
+
+
+def test_the_other_checkout_is_what_is_imported(tmp_path: Path) -> None:
+    """And not this one once more."""
+    package = tmp_path / "src" / "regrow"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("raise LookupError('of another commit')\n")
+    outcome = speed("--only", "regrow, asyncio", "--columns", "call", "--against", str(tmp_path))
+    assert outcome.returncode == 1
+    assert f"given up: regrow, asyncio, at {tmp_path}: LookupError\n" in outcome.stderr
 
 
 def test_the_scale_suite_prints_where_it_ran_and_a_table_of_each_part() -> None:
