@@ -11,6 +11,7 @@ from regrow import (
     CallCycle,
     CallTimeout,
     Deferred,
+    From,
     NoProcess,
     Pid,
     Reference,
@@ -23,6 +24,7 @@ from regrow import (
     monitor,
     self_pid,
     spawn,
+    this_request,
     unlink,
 )
 from regrow._pure.membership import TICKS_PER_TIME
@@ -32,10 +34,39 @@ from regrow.runtime import Process
 from regrow.signals import Item
 from regrow.testing import MemoryNetwork
 from tests.cluster.ties import Ties
+from tests.local.supervisor_kit import settled
 from tests.local.supervisor_oracle import Oracle
 from tests.local.supervisor_world import Fate, Leaf, World
 
 TICK_TIME_S = 60.0
+
+
+@attrs.define(eq=False)
+class Questions:
+    """The calls between the nodes, by number: what their callers know of them, and what their servers do."""
+
+    asked: int = 0
+    waiting: set[int] = attrs.field(factory=set)
+    """Whose callers wait."""
+    timed_out: set[int] = attrs.field(factory=set)
+    in_hand: dict[From, int] = attrs.field(factory=dict)
+    """What servers have not answered at once."""
+
+    def new(self) -> int:
+        self.asked += 1
+        return self.asked
+
+    def check(self, world: SplitWorld) -> None:
+        """Nothing is under way: a server knows whether somebody waits, but for a time that is up over there alone."""
+        for request, number in list(self.in_hand.items()):
+            is_late = number in self.timed_out and world.clock.now() < request.deadline
+            if request.expired == (number in self.waiting) and not is_late:
+                world.wrong.append(f"{request}: expired {request.expired}, and {number} of {self.waiting} wait")
+            world.counts["calls in hand"] += 1
+            world.counts["calls in hand for nobody"] += request.expired
+            if request.expired:
+                del self.in_hand[request]
+        self.timed_out &= set(self.in_hand.values())
 
 
 @attrs.define(eq=False)
@@ -48,6 +79,7 @@ class SplitWorld(World):
     is_lost: bool = False
     """What was connected is silent for good, until somebody notices."""
     ties: Ties = attrs.field(init=False)
+    questions: Questions = attrs.field(factory=Questions)
 
     def __attrs_post_init__(self) -> None:
         self.ties = Ties(self.wrong, self.counts)
@@ -88,6 +120,7 @@ class Friend(Leaf):
 
     @call
     async def echo(self, number: int) -> int | Deferred[int]:
+        self.world.questions.in_hand[this_request()] = number
         if self.world.chance(0.1):
             await self.world.pause()
         if self.world.chance(0.2):
@@ -105,6 +138,7 @@ class Friend(Leaf):
 async def asking_friend(world: SplitWorld, friend: ServerRef[Friend], number: int, timeout: float | None) -> None:
     """A call to the other node: however it ends, it ends, and for a reason."""
     ties, since, counts = world.ties, world.ties.sound, world.counts
+    world.questions.waiting.add(number)
     try:
         if number % 3:  # there are two ways to ask
             reply = await Friend.echo.with_timeout(timeout)(friend, number)
@@ -116,6 +150,7 @@ async def asking_friend(world: SplitWorld, friend: ServerRef[Friend], number: in
             world.wrong.append(f"a call of {friend} ended with {error!r}")
     except CallTimeout:
         counts["calls timed out"] += 1
+        world.questions.timed_out.add(number)
         if timeout is None:
             world.wrong.append(f"a call of {friend} without a timeout timed out")
     except CallCycle:
@@ -124,6 +159,8 @@ async def asking_friend(world: SplitWorld, friend: ServerRef[Friend], number: in
         counts["calls"] += 1
         if reply != number:
             world.wrong.append(f"{friend} was asked for {number} and said {reply}")
+    finally:
+        world.questions.waiting.discard(number)
 
 
 class FarFate(Fate):
@@ -152,6 +189,10 @@ class FarFate(Fate):
 
     async def calm_down(self) -> None:
         """The nodes are connected then, or not; nothing is under way."""
+        self.world.calm = True
+        await settled()
+        if not self.world.is_stalled and not self.world.is_lost:
+            self.world.questions.check(self.world)
         await super().calm_down()
         if self.world.is_stalled:
             self._mend()
@@ -203,7 +244,7 @@ class FarFate(Fate):
     def _call(self) -> None:
         mine, theirs = self._pair()
         if mine and theirs:
-            number, timeout = self.world.dice.randrange(100), self.world.dice.choice([None, 0.5, 2.0])
+            number, timeout = self.world.questions.new(), self.world.dice.choice([None, 0.5, 2.0])
             if self.world.chance(0.5):
                 Friend.ask(ServerRef(mine, Friend), theirs, number, timeout)
             else:
