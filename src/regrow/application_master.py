@@ -1,7 +1,7 @@
 """Application: the behaviour, and the process that runs one of them.
 
 The master is the group that everything in the application belongs to: what its processes spawn lives in the
-master's task group, so that nothing of an application outlives it. It starts the application, waits for its
+master's home, so that nothing of an application outlives it. It starts the application, waits for its
 end or for the order to stop, and takes it down: `prep_stop`, the tree in reverse, `stop`, then the strays.
 """
 

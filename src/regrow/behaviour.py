@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, ParamSpec, TypeVar, get_origin, overload
 
-from anyio.abc import TaskGroup
-
+from ._backends import Home
 from ._pure.bounds import Bounded
 from ._pure.child_spec import UNSET, ChildSpec
 from ._pure.ids import Reference
@@ -116,10 +115,10 @@ async def start_process(
     parent: Process | None,
     *,
     link: bool,
-    group: TaskGroup | None = None,
+    group: Home | None = None,
     spawned: Callable[[Process], object] = lambda _process: None,
 ) -> ServerRef[Any]:
-    """Start the process of a specification, in the given task group, and wait until it is ready or gone."""
+    """Start the process of a specification, in the given home, and wait until it is ready or gone."""
     cls = class_of(spec.cls)
     naming = naming_of(spec.name)
     holder = None if naming is None else naming.whereis(runtime)

@@ -6,7 +6,7 @@ import enum
 import math
 import secrets
 from collections.abc import Generator, Iterable, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from contextvars import Token
 from functools import cached_property
 from importlib import import_module
@@ -20,7 +20,7 @@ from anyio import CancelScope, create_task_group, get_cancelled_exc_class
 from anyio.abc import TaskGroup
 
 from . import dist_words, global_words, lock_server, peer_words, questions, rpc_words
-from ._backends import insist, running_backend
+from ._backends import Backend, Home, insist, running_backend
 from ._pure.codec import Codec
 from ._pure.config import (
     RPC_WORDS,
@@ -256,9 +256,9 @@ def current_node() -> Node:
 class _Running:
     """What exists from entering a node to leaving it."""
 
-    def __init__(self, node: Node, group: TaskGroup) -> None:
+    def __init__(self, node: Node, backend: Backend, home: Home, group: TaskGroup, open_: AsyncExitStack) -> None:
         self.node = node
-        self.runtime = Runtime(node.name, secrets.randbelow(WORD - 1) + 1, running_backend(), node.clock, group)
+        self.runtime = Runtime(node.name, secrets.randbelow(WORD - 1) + 1, backend, node.clock, home)
         self.runtime.node = node
         self.body = self.runtime.body = self.runtime.adopt(_body_has_no_task, "node body", None)
         self.applications = ApplicationController(self.runtime, node.manifests, Environments(node.config.env))
@@ -269,7 +269,8 @@ class _Running:
         self.claim: Claim | None = None
         self.stopped = False
         self._shutdown_timeout_s = node.config.shutdown_timeout
-        self._group = group
+        self._group = group  # what serves the node, and is no process
+        self._open = open_  # this group, and the home of the processes around it
         self._task_id = anyio.get_current_task().id
         self._watchdog = None if math.isinf(node.watchdog_s) else Watchdog(self.runtime, node.watchdog_s)
         self._ticker = CancelScope(shield=True)
@@ -278,9 +279,10 @@ class _Running:
 
     @classmethod
     async def start(cls, node: Node) -> _Running:
-        group = create_task_group()
-        await group.__aenter__()
-        self = cls(node, group)
+        backend, open_ = running_backend(), AsyncExitStack()
+        home = await open_.enter_async_context(backend.home())
+        group = await open_.enter_async_context(create_task_group())
+        self = cls(node, backend, home, group, open_)
         group.start_soon(self._tick, name=f"timers of {node.name}")
         if self._watchdog is not None:
             self._watchdog.start()
@@ -292,7 +294,7 @@ class _Running:
                 await self._synchronise(node)
         except BaseException as error:
             await self._stop(self.body.settle(exit_reason(error)))
-            await group.__aexit__(None, None, None)
+            await open_.aclose()
             raise
         self.body.attach(self._scope.__enter__(), self._task_id)
         self._token = current.set(self.body)
@@ -404,7 +406,7 @@ class _Running:
         # In a task of its own: a second cancellation of this one, as by Ctrl-C, must not cut the stop short.
         self._group.start_soon(self._stop, reason, name=f"stop of {self.runtime.node_name}")
         try:
-            await self._group.__aexit__(None, None, None)
+            await self._open.aclose()
         finally:
             assert self._token is not None, "entered before it is left"
             current.reset(self._token)

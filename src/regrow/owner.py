@@ -2,7 +2,7 @@
 
 Here is what they have in common: their life, their loop, how the process of one child is started and stopped, and
 what a restart costs. Which children there are, who is restarted with whom and in which order they stop is a matter
-of the kind; it is decided in `_pure.restart`. A child is a task in its owner's task group.
+of the kind; it is decided in `_pure.restart`. A child is a task in its owner's home.
 """
 
 from __future__ import annotations

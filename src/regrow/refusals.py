@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import takewhile
 from typing import Protocol
 
-from anyio.abc import TaskGroup
-
+from ._backends import Home
 from .reasons import Reason
 from .reports import RefusalReport, Reports
 from .stacks import Located, stacks_of
@@ -25,7 +25,7 @@ class Told(Located, Protocol):
 class Refusals:
     """Those of one node. However many are late at once, they are found in one look at all tasks."""
 
-    def __init__(self, timers: Timers, reports: Reports, home: TaskGroup) -> None:
+    def __init__(self, timers: Timers, reports: Reports, home: Home) -> None:
         self._timers = timers
         self._reports = reports
         self._home = home
@@ -52,7 +52,7 @@ class Refusals:
         self._timer = None if left is None else self._timers.at(left, self._look)
         # Where thousands were told at once, time may be over before the loop has come to the last of them: a new task
         # comes after all these.
-        self._home.start_soon(self._name, late)
+        self._home.start_soon(partial(self._name, late), name="who refuses to end")
 
     async def _name(self, late: list[Told]) -> None:
         refusing = [process for process in late if process in self._late_at]

@@ -2,7 +2,7 @@
 
 A process is a task with a mailbox. It has one cancel scope of its own, shielded, so that nothing ends it but
 an exit signal: a cancellation from around the node, or a stray one inside, is not a stop. A process that
-owns others (a supervisor) runs them in a task group outside that scope, so that they outlive its cancel for
+owns others (a supervisor) runs them in a home outside that scope, so that they outlive its cancel for
 as long as their shutdown time says; its own end is news only after theirs.
 """
 
@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
 from itertools import count
 from typing import Protocol, TypeAlias
 
 import attrs
-from anyio import CancelScope, create_task_group
-from anyio.abc import TaskGroup
+from anyio import CancelScope, get_cancelled_exc_class
 
-from ._backends import Backend, insist
+from ._backends import Backend, Home, insist
 from ._pure.bounds import Bounded
 from ._pure.child_spec import ShutdownTime
 from ._pure.ids import Pid, ProcessName, Reference
@@ -106,11 +106,11 @@ class Process(Relations):
         self.sent: dict[Held, None] = {}  # requests whose answers it may still wait for
         self.parent: Pid | None = None  # who started it with a link: obeyed by behaviours
         self.ancestors: tuple[Pid, ...] = () if parent is None else (parent.pid, *parent.ancestors)
-        self.home: TaskGroup = runtime.home if parent is None else parent.home  # where what it spawns lives
+        self.home: Home = runtime.home if parent is None else parent.home  # where what it spawns lives
         self.application: str | None = None if parent is None else parent.application
         self.on_end: Callable[[Reason], None] | None = None  # told last, when everybody else knows
-        self.at_home = True  # runs there itself, not in the group of a supervisor
-        self.group: TaskGroup | None = None  # of its own, for its children
+        self.at_home = True  # runs there itself, not among the children of a supervisor
+        self.group: Home | None = None  # of its own, for its children
         self.bury_children: Callable[[Reason], Awaitable[None]] | None = None
         self.held: tuple[Held, ...] = ()  # what goes with it
         self.server: object = None  # the object whose callbacks it runs, if it is a behaviour
@@ -146,8 +146,9 @@ class Process(Relations):
         if self.bury_children is None:
             await self._live()
         else:
-            with CancelScope(shield=True):
-                async with create_task_group() as self.group:
+            # A stray cancellation may hit as it waits for the last of them: nothing is owed by then but its end.
+            with suppress(get_cancelled_exc_class()), CancelScope(shield=True):
+                async with self.runtime.backend.home() as self.group:
                     await insist(partial(self.bury_children, await self._live()))
         assert self.exiting is not None, "settled when its code was over"
         self.end(self.exiting)
@@ -302,7 +303,7 @@ class Outsider:
 class Runtime:
     """The table of one node's processes, and the way for signals between them."""
 
-    def __init__(self, node_name: str, creation: int, backend: Backend, clock: Clock, home: TaskGroup) -> None:
+    def __init__(self, node_name: str, creation: int, backend: Backend, clock: Clock, home: Home) -> None:
         self.node_name = node_name
         self.creation = creation
         self.backend = backend
@@ -372,7 +373,7 @@ class Runtime:
         parent: Process | None,
         *,
         link: bool = False,
-        group: TaskGroup | None = None,
+        group: Home | None = None,
         bury_children: Callable[[Reason], Awaitable[None]] | None = None,
         bound: Bounded | None = None,
     ) -> Process:

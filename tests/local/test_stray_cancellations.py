@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 
 from regrow import (
     ChildSpec,
@@ -306,6 +307,9 @@ async def test_a_supervisor_whose_task_is_cancelled_crashes_and_leaves_no_orphan
             await settled()
         assert not task.done()
         done.set()
+        while not task.done():
+            task.cancel()  # and while it waits for the last step of the task of that
+            await checkpoint()
         down = await receive(Down)
         assert (down.ref, is_stray(down.reason)) == (gone, True)
         assert log == [down.reason]

@@ -1,22 +1,37 @@
 """What anyio does not have, on each event loop. Nothing else in regrow may import asyncio or trio.
 
 Waiting for a value and waking the waiter: anyio's events cost a checkpoint each, and these few lines are what every
-message and every call goes through. Tidying up behind code that has left scopes open in its task. And what a thread
-beside the loop can ask about it.
+message and every call goes through. Homes for the tasks of processes: a task group of anyio's keeps of each task what a
+process has no use for, and each start pays for that. Tidying up behind code that has left scopes open in its task. And
+what a thread beside the loop can ask about it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from types import FrameType
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 from anyio import CancelScope, get_cancelled_exc_class
 from anyio.abc import ByteStream, SocketStream
 from anyio.lowlevel import current_token
 
 from ..messages import Promise
+
+
+class Home(Protocol):
+    """Where tasks live: whoever has opened it waits for all of them where it is left.
+
+    As in a task group, one that fails cancels whoever is inside, and its error is raised, in a group, where the home is
+    left. A cancellation around it cuts nothing short; whether it reaches the tasks depends on the loop, so these shield
+    themselves.
+    """
+
+    def start_soon(self, function: Callable[[], Coroutine[Any, Any, None]], /, *, name: str) -> object:
+        """Have it run as a task, from the next turn of the loop on, in a copy of the context this runs in."""
+        ...
 
 
 class Backend(Protocol):
@@ -34,6 +49,10 @@ class Backend(Protocol):
 
     def current_task(self) -> object:
         """The task that runs, as one thing: for telling tasks apart."""
+        ...
+
+    def home(self) -> AbstractAsyncContextManager[Home]:
+        """A home for tasks, to be entered and left in the same task."""
         ...
 
     def byte_stream(self, stream: SocketStream) -> ByteStream:

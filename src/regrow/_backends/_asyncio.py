@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import suppress
-from contextvars import Context
+from contextvars import Context, copy_context
 from functools import partial
-from types import FrameType
-from typing import Any, ClassVar
+from types import FrameType, TracebackType
+from typing import Any, ClassVar, Self
 
 from anyio import CancelScope
 
@@ -20,6 +20,56 @@ from ..messages import Promise
 from ._asyncio_stream import AsyncioStream
 
 _RUN = asyncio.Handle._run.__code__  # pyright: ignore  # by which the loop runs whatever is to be run
+
+
+class AsyncioHome:
+    """Plain tasks of asyncio's, and a scope of anyio's around whoever waits for them."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._scope = CancelScope()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._failures: list[BaseException] = []
+        self._empty: asyncio.Future[None] | None = None  # what is waited for where the home is left
+        self._context = copy_context()  # one for all: asyncio would copy one for each
+
+    def start_soon(self, function: Callable[[], Coroutine[Any, Any, None]], /, *, name: str) -> None:
+        # Past the loop's own factory of tasks: an eager one would run it before whoever starts it is done.
+        task = asyncio.Task(function(), loop=self._loop, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended, context=self._context)
+
+    async def __aenter__(self) -> Self:
+        self._scope.__enter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        left = error
+        with CancelScope(shield=True):
+            while self._tasks:
+                self._empty = self._loop.create_future()
+                try:
+                    await self._empty
+                except asyncio.CancelledError as cancelled:  # of this task itself, and none that lives here
+                    left = left or cancelled
+        if self._failures:
+            own = [] if left is None or isinstance(left, asyncio.CancelledError) else [left]
+            left = BaseExceptionGroup("tasks have failed", [*own, *self._failures])
+        if self._scope.__exit__(None if left is None else type(left), left, None):
+            return True
+        if left is not None and left is not error:
+            raise left
+        return False
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.remove(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._failures.append(error)
+            self._scope.cancel()
+        if self._empty is not None and not self._tasks and not self._empty.done():
+            self._empty.set_result(None)
 
 
 class AsyncioBackend:
@@ -34,6 +84,9 @@ class AsyncioBackend:
 
     def checkpoint(self) -> Awaitable[None]:
         return asyncio.sleep(0)
+
+    def home(self) -> AsyncioHome:
+        return AsyncioHome(self._loop)
 
     def byte_stream(self, stream: SocketStream) -> AsyncioStream:
         return AsyncioStream(stream)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Generator, Sequence
+from contextlib import AbstractAsyncContextManager
 from contextvars import Context
 from types import FrameType
 from typing import Any, ClassVar
@@ -60,6 +61,9 @@ class TrioBackend:
 
     def checkpoint(self) -> Awaitable[None]:
         return trio.lowlevel.checkpoint()
+
+    def home(self) -> AbstractAsyncContextManager[Any]:  # a nursery, which is a home; mypy does not see that
+        return trio.open_nursery()
 
     def byte_stream(self, stream: SocketStream) -> SocketStream:
         return stream
