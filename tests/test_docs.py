@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 BETWEEN = 200  # characters that may stand between a program and what it prints
@@ -29,6 +29,7 @@ NAMES = "| regrow | OTP | Elixir |"
 class Program:
     """A ```python block that has a `main`, and the ```text block right after it, if there is one."""
 
+    page: Path
     place: str
     code: str
     output: str | None
@@ -56,7 +57,7 @@ def programs() -> Iterator[Any]:
             after = found[number] if number < len(found) else None
             shown = after is not None and after[1] == "text" and after[0].start() - match.end() < BETWEEN
             place = f"{page.relative_to(ROOT)}-{number}"
-            yield pytest.param(Program(place, code, after[2] if after is not None and shown else None), id=place)
+            yield pytest.param(Program(page, place, code, after[2] if after is not None and shown else None), id=place)
 
 
 @pytest.mark.parametrize("code", list(snippets()))
@@ -67,7 +68,8 @@ def test_a_snippet_is_python(code: str) -> None:
 
 @pytest.mark.parametrize("program", list(programs()))
 async def test_a_program_runs_and_prints_what_the_page_shows(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who copies it from the page gets the same, on either loop."""
+    """Who copies it from the page gets the same, on either loop, with what lies beside the page on the path."""
+    monkeypatch.syspath_prepend(program.page.parent)
     module = ModuleType("documentation")
     monkeypatch.setitem(sys.modules, module.__name__, module)  # a program may name its own module
     exec(compile(program.code, program.place, "exec"), vars(module))
