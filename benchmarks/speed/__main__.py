@@ -17,7 +17,7 @@ from benchmarks.report import machine
 from .contest import STAGES, SUBJECTS, against
 from .measure import Column, Stage, measure
 from .page import PAGE, write
-from .subject import Subject, SubjectFailed
+from .subject import SubjectFailed
 from .tables import tables
 
 ROUNDS = 5
@@ -32,7 +32,12 @@ def main() -> int:
     asked = parser.parse_args()
     if asked.write == PAGE and (asked.quick or asked.only or asked.columns or asked.against):
         parser.error("the project's page is written of a whole run")
-    subjects, stages = _subjects(asked), _stages(asked)
+    wanted = [each for each in SUBJECTS if asked.only is None or any(text in each.name for text in asked.only)]
+    here = [subject for subject in wanted if subject.is_here]
+    missing = ", ".join(subject.name for subject in wanted if not subject.is_here)
+    if missing:
+        print(f"not installed: {missing}", file=sys.stderr)
+    subjects, stages = here if asked.against is None else [*against(asked.against, here)], _stages(asked)
     rounds = 1 if asked.quick else asked.rounds
     try:
         results = measure(subjects, stages, rounds, asked.limit)
@@ -42,6 +47,8 @@ def main() -> int:
     packages = dict.fromkeys(subject.package for subject in subjects if subject.package is not None)
     where = machine("regrow", "anyio", "trio", "uvloop", *packages)
     text = f"{where}; {rounds} rounds:\n\n{tables(results, stages)}"
+    if missing:
+        text += f"\n\nNot installed: {missing}."
     print(text)
     if asked.write is not None:
         write(asked.write, text, results, stages)
@@ -81,15 +88,6 @@ def _checkout(text: str) -> Path:
     if not Path(text, "src", "regrow").is_dir():
         raise argparse.ArgumentTypeError(f"{text!r} is no checkout of regrow")
     return Path(text)
-
-
-def _subjects(asked: argparse.Namespace) -> Sequence[Subject]:
-    """Those that are wanted and can be had."""
-    wanted = [each for each in SUBJECTS if asked.only is None or any(text in each.name for text in asked.only)]
-    here = [subject for subject in wanted if subject.is_here]
-    if len(here) < len(wanted):
-        print(f"left out: {', '.join(each.name for each in wanted if not each.is_here)}", file=sys.stderr)
-    return here if asked.against is None else [*against(asked.against, here)]
 
 
 def _stages(asked: argparse.Namespace) -> Sequence[Stage]:

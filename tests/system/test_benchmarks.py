@@ -9,6 +9,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from benchmarks.speed.contest import SUBJECTS
 from benchmarks.speed.measure import Column, Stage, measure
 from benchmarks.speed.page import BEGIN, END
 from benchmarks.speed.subject import Subject, SubjectFailed
@@ -67,6 +68,8 @@ def test_the_speed_suite_writes_where_it_ran_tables_and_a_picture(tmp_path: Path
         assert len(measured) == len(figures) or not subject.startswith("regrow")
     drawn = "".join(ElementTree.parse(picture).getroot().itertext())
     assert all(subject in drawn for subject, _ in rows)
+    named = "".join(line for line in lines if line.startswith(("|", "Not installed: ")))
+    assert [subject.name for subject in SUBJECTS if subject.name not in named] == []
 
 
 FLOOR = Subject("the floor", "raw", "asyncio", needed=True)
