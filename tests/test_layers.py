@@ -52,7 +52,7 @@ FLOORS = [
     "cookie discovery",
     "transport",
     "portable clashes kinds",
-    "child_words error_words",
+    "child_words error_words frequent_words",
     "wire",
     "remote",
     "connection greeting",

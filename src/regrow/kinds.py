@@ -6,7 +6,6 @@ The sender refuses to send others, so a frame that holds them is a bad frame.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 from operator import attrgetter
 from typing import Any, cast
 
@@ -15,7 +14,6 @@ import attrs
 from ._pure.codec import LEAVES, Kind, NotPortable, Sealed, SealsItself
 
 TEXT_MAX = 10_000  # characters of a reason or an exception that can't travel as it is
-KEPT_MAX = 1024  # objects of one kind
 
 
 def word(
@@ -59,12 +57,6 @@ def kind(
         return value
 
     return Kind(name, cls, apart, together, names)
-
-
-def kept(of: Kind) -> Kind:
-    """A kind of which the same few objects cross again and again: what becomes of them is kept, in both directions."""
-    keep, keep_of_types = lru_cache(KEPT_MAX), lru_cache(KEPT_MAX, typed=True)
-    return attrs.evolve(of, take_apart=keep(of.take_apart), build=keep_of_types(of.build))
 
 
 def _getter(names: tuple[str, ...]) -> Callable[[Any], tuple[Any, ...]]:

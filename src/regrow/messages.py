@@ -207,7 +207,7 @@ class Call(From):
         self.answer(Failure(CallTimeout(describe(self.method, self.args, self.kwargs), timeout_s)))
 
 
-class Cast:
+class Cast(SealsItself):
     """A request that wants no reply. `method` is None in the OTP form, whose request is then `args[0]`."""
 
     __slots__ = ("args", "kwargs", "method")

@@ -19,7 +19,8 @@ from ._pure.config import is_node_name
 from ._pure.ids import UNNAMED_NODE, Pid, Reference
 from .clashes import RESOLVERS
 from .error_words import FAILURE
-from .kinds import TEXT_MAX, kept, kind, text_of, word
+from .frequent_words import lower_send, read_send
+from .kinds import TEXT_MAX, kind, text_of, word
 from .messages import (
     NO_KWARGS,
     Cast,
@@ -89,8 +90,6 @@ class Tell:
 
 Word: TypeAlias = Signal | Mesh | Tell
 
-WORD = 2**32  # what the numbers of pids and references are below
-
 
 def vocabulary(runtime: Runtime | None, marked: Marked) -> Vocabulary:
     """What may cross between this node, or a program that is none, and others."""
@@ -152,18 +151,6 @@ def _as_data(value: object) -> object:
 # -- words
 
 
-def _is_pid(pid: Pid) -> bool:
-    return 0 <= pid.id < WORD and 0 <= pid.serial < WORD and 0 <= pid.creation < WORD
-
-
-def _reference(node: str, creation: int, *words: int) -> Reference:
-    return Reference(node, creation, words)  # type: ignore[arg-type]
-
-
-def _is_reference(reference: Reference) -> bool:
-    return 0 <= reference.creation < WORD and all(0 <= word < WORD for word in reference.words)
-
-
 def _has_item(message: Down | SendDown) -> bool:
     return isinstance(message.item, Pid) or (
         isinstance(message.item, tuple) and [*map(type, message.item)] == [str, str]
@@ -174,8 +161,8 @@ def _has_names(mesh: Mesh) -> bool:
     return all(map(is_node_name, mesh.nodes))
 
 
-def _has_keywords(asked: Request | Cast) -> bool:
-    return asked.kwargs is NO_KWARGS or _are_keywords(asked.kwargs)
+def _has_keywords(asked: Request | Cast | Unreadable) -> bool:
+    return isinstance(asked, Unreadable) or asked.kwargs is NO_KWARGS or _are_keywords(asked.kwargs)
 
 
 def _are_keywords(found: object) -> bool:
@@ -208,8 +195,9 @@ def _request(
     return Request(reference, method, *_args_and_kwargs(arguments), time_left_s, nested)
 
 
-def _cast(method: str | None, arguments: object) -> Cast:
-    return Cast(method, *_args_and_kwargs(arguments))
+def _cast(method: str | None, arguments: object) -> Cast | Unreadable:
+    """What can't be read is nothing to anybody: there is nobody to answer."""
+    return arguments if isinstance(arguments, Unreadable) else Cast(method, *_args_and_kwargs(arguments))
 
 
 def _args_and_kwargs(arguments: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
@@ -256,7 +244,6 @@ def _out(reply: object, to: Pid | None) -> Out:
     return Out(_legible(reply), to)
 
 
-_NUMBERS = (int, int, int)
 _TEXT_OR_NONE = (str, NoneType)
 _ITEM = (Pid, tuple)
 _PID_OR_NONE = (Pid, NoneType)
@@ -277,14 +264,6 @@ _OPERATIONS = (
 )
 
 _WORDS: tuple[Kind, ...] = (
-    kind(
-        Reference,
-        ("node", "creation"),
-        lambda reference: (reference.node, reference.creation, *reference.words),
-        _reference,
-        (str, int, *_NUMBERS),
-        valid=_is_reference,
-    ),
     *(word(reason) for reason in (Normal, Kill, Killed, NoProc, NoConnection)),
     word(Shutdown, object, seal=0),
     word(Custom, object, seal=0),
@@ -302,7 +281,7 @@ _WORDS: tuple[Kind, ...] = (
     word(NodeDown, str, _TEXT_OR_NONE),
     word(Timeout),
     word(TimerFired, Reference, object, seal=1),
-    word(Send, Pid, (Pid, str, Reference), object, seal=2),
+    attrs.evolve(word(Send, Pid, (Pid, str, Reference), object, seal=2), lower_plain=lower_send, read_plain=read_send),
     word(GiveUp, Reference),
     word(Hop, Pid, Reference, str),
     word(Probe, (Pid, str), tuple, valid=_has_path),
@@ -358,7 +337,8 @@ _WORDS: tuple[Kind, ...] = (
         ("method", "arguments"),
         lambda cast_: (cast_.method, _arguments(cast_.args, cast_.kwargs)),
         _cast,
-        (_TEXT_OR_NONE, (list, tuple)),
+        (_TEXT_OR_NONE, (list, tuple, Unreadable)),
+        seal=1,
         valid=_has_keywords,
     ),
     FAILURE,
@@ -383,7 +363,6 @@ def _addresses(runtime: Runtime | None) -> tuple[Kind, ...]:
         return Global(text, Behaviour)
 
     return (
-        kept(word(Pid, str, *_NUMBERS, valid=_is_pid)),
         kind(ServerRef, ("pid",), lambda ref: (ref.pid,), reference, (Pid,)),
         kind(Global, ("name",), lambda name: (name.name,), global_, (str,)),
         kind(Name, ("name", "node"), lambda name: (name.name, name.node or here), name, (str, str)),

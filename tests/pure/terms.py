@@ -9,6 +9,8 @@ from typing import Any
 import attrs
 from hypothesis import strategies as st
 
+from regrow.messages import Cast
+
 LARGE = 2**200
 
 # Offsets of every fineness that Python has; what `zoneinfo` knows of a zone does not travel.
@@ -53,6 +55,8 @@ def shape(term: Any) -> Any:
             return (type(term), repr(term))
         case BaseException():
             return (type(term), shape(term.args))
+        case Cast():
+            return (Cast, shape((term.method, term.args, term.kwargs)))
         case _ if attrs.has(type(term)):
             return (type(term), shape(attrs.astuple(term, recurse=False)))
         case _:

@@ -1,4 +1,4 @@
-"""Terms as frames: they arrive as they were sent, or are refused; and no frame does any harm."""
+"""Terms as bytes: they arrive as they were sent, or are refused; and no frame does any harm."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, datetime, timedelta, timezone
 from functools import partial
-from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -28,13 +27,13 @@ from regrow._pure.codec import (
     TICK,
     BadFrame,
     Codec,
-    FrameReader,
     Kind,
     NotPortable,
     Sealed,
     Unreadable,
     Vocabulary,
 )
+from regrow._pure.ids import Pid, Reference
 
 MEMORY_MAX = 16 * FRAME_BYTES_MAX  # what reading a frame of the usual size may take for a moment, at the very most
 
@@ -79,7 +78,11 @@ STRANGER = Codec(Vocabulary())
 """Of a node that knows no kinds and no functions."""
 
 OBJECTS = st.builds(Point, ATOMS, ATOMS) | st.builds(Even, st.integers().map(lambda n: 2 * n))
-TERMS = terms(ATOMS | OBJECTS | st.just(add) | st.builds(partial, st.just(add), st.integers()))
+NUMBERS = st.integers(0, 2**32 - 1)
+IDENTITIES = st.builds(Pid, st.text("ab@"), NUMBERS, NUMBERS, NUMBERS) | st.builds(
+    Reference, st.text("ab@"), NUMBERS, st.tuples(NUMBERS, NUMBERS, NUMBERS)
+)
+TERMS = terms(ATOMS | OBJECTS | IDENTITIES | st.just(add) | st.builds(partial, st.just(add), st.integers()))
 
 
 def body_of(term: object, codec: Codec = CODEC) -> bytes:
@@ -463,37 +466,3 @@ def test_a_forged_frame_takes_little_memory(body: bytes) -> None:
         assert tracemalloc.get_traced_memory()[1] < MEMORY_MAX
     finally:
         tracemalloc.stop()
-
-
-@given(st.lists(st.binary(max_size=20)), st.data())
-def test_frames_are_found_however_the_stream_is_cut(bodies: list[bytes], data: st.DataObject) -> None:
-    """A network keeps the order of bytes, and nothing else."""
-    stream = b"".join(len(body).to_bytes(4, "big") + body for body in bodies)
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)))))
-    reader = FrameReader()
-    chunks = [stream[start:end] for start, end in pairwise([0, *cuts, len(stream)])]
-    assert [body for chunk in chunks for body in reader.feed(chunk)] == bodies
-
-
-def test_a_tick_is_an_empty_frame() -> None:
-    """No term is that short."""
-    assert list(FrameReader().feed(TICK * 3)) == [b"", b"", b""]
-
-
-def test_a_frame_may_be_as_long_as_the_limit_and_no_longer() -> None:
-    """It is refused by its length, before any of it is there; those before it still count."""
-    reader = FrameReader(10)
-    assert list(reader.feed(b"\0\0\0\x0a" + bytes(10))) == [bytes(10)]
-    frames = reader.feed(b"\0\0\0\1x" + b"\0\0\0\x0b")
-    assert next(frames) == b"x"
-    with pytest.raises(BadFrame, match="a frame of 11 bytes, more than 10"):
-        next(frames)
-
-
-def test_a_reader_that_was_left_early_goes_on_where_it_was() -> None:
-    """What was handed out is not handed out again."""
-    reader = FrameReader()
-    frames = reader.feed(b"\0\0\0\1a\0\0\0\1b\0\0\0")
-    assert next(frames) == b"a"
-    del frames
-    assert list(reader.feed(b"\1c")) == [b"b", b"c"]

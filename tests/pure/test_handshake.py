@@ -259,7 +259,7 @@ NAME_AT = len(MAGIC) + 4
     [
         (b"", "speaks another protocol"),
         (b"GET / HTTP/1.1\r\n\r\n", "speaks another protocol"),
-        (MAGIC[:-1] + b"\x02" + GREETING[len(MAGIC) :], "speaks version 2 of the protocol, we speak version 1"),
+        (MAGIC[:-1] + b"\x01" + GREETING[len(MAGIC) :], "speaks version 1 of the protocol, we speak version 2"),
         (MAGIC, "cut short"),
         (GREETING[:-1], "wrong length"),
         (GREETING + b"x", "wrong length"),

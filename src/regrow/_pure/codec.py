@@ -14,22 +14,33 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Collection, Mapping
-from datetime import datetime
-from functools import partial
-from typing import Any, Final
+from functools import lru_cache, partial
+from typing import Any, Final, cast
 
 import msgpack  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
+from .extensions import (
+    DATETIME,
+    FUNCTION,
+    INTEGER,
+    PID,
+    REFERENCE,
+    data_of_integer,
+    data_of_pid,
+    data_of_reference,
+    read_datetime,
+    read_integer,
+    read_pid,
+    read_reference,
+)
 from .frames import FRAME_BYTES_CAP, FRAME_BYTES_MAX, LENGTH_BYTES, TICK, FrameReader, framed
+from .ids import Pid, Reference
 from .lowering import (
     CONTAINER_ITEMS,
-    DATETIME,
     DEPTH_MAX,
     DICT,
     FRAME_ITEMS_MAX,
     FROZENSET,
-    FUNCTION,
-    INTEGER,
     ITEMS_MAX,
     LEAVES,
     LEAVES_LOOKED_AT,
@@ -52,6 +63,7 @@ __all__ = [
     "ITEMS_MAX",
     "LEAVES",
     "LENGTH_BYTES",
+    "LIST",
     "TICK",
     "BadFrame",
     "Codec",
@@ -65,6 +77,7 @@ __all__ = [
 ]
 
 SCAN_BYTES_MIN = 1024  # what a smaller frame can announce and not hold is little: a thousand lists of a thousand
+PIDS_KEPT = 1024  # the same few cross again and again: what becomes of them is kept, in both directions
 COUNT_BYTES_MIN = FRAME_ITEMS_MAX // (1 + CONTAINER_ITEMS)  # a smaller frame has no room for too many items
 
 # msgpack brings no types; these are all that is used of it.
@@ -81,15 +94,21 @@ class Codec:
             raise ValueError(f"a frame may be limited to at most {FRAME_BYTES_CAP} bytes, not {frame_bytes_max}")
         self.frame_bytes_max: Final = frame_bytes_max
         self._vocabulary: Final = vocabulary
-        packer: Any = _msgpack.Packer(default=_large_integer)
+        self._extension_of_pid = lru_cache(PIDS_KEPT)(_extension_of_pid)
+        self._read_pid = lru_cache(PIDS_KEPT)(read_pid)
+        packer: Any = _msgpack.Packer(default=self._extension_of)
         self._means: Final = Means(vocabulary, packer.pack, _Ext)
+        self._lower_plain = {kind.cls: kind.lower_plain for kind in vocabulary.kinds.values() if kind.lower_plain}
+        self._read_plain = {kind.name: kind.read_plain for kind in vocabulary.kinds.values() if kind.read_plain}
 
     def encode(self, term: object) -> bytes:
         """One frame, its length in front. Raises `NotPortable`; also for what is larger than a frame may be."""
+        lower_plain = self._lower_plain.get(type(term))
+        lowered = None if lower_plain is None else lower_plain(term)
         try:
-            body = self._means.pack(Lowering(self._means).lower(term, 1))
-        except UnicodeEncodeError as error:
-            # Again, looking at each text: raises, with the place.
+            body = self._means.pack(Lowering(self._means).lower(term, 1) if lowered is None else lowered)
+        except (NotPortable, UnicodeEncodeError) as error:
+            # Again, looking at each leaf: raises, with the place.
             Lowering(self._means, LEAVES_LOOKED_AT).lower(term, 1)
             raise NotPortable(str(error)) from None
         except (ValueError, OverflowError) as error:
@@ -105,17 +124,39 @@ class Codec:
         try:
             if len(body) > SCAN_BYTES_MIN:
                 _scan(body)
-            return _Reading(self._vocabulary).term(_unpack(body, tuple))
+            found = _unpack(body, tuple, self._read_extension)
+            term = self._at_one_look(found)
+            return _Reading(self._vocabulary).term(found) if term is None else term
         except BadFrame:
             raise
         except (ValueError, TypeError, OverflowError) as error:
             raise BadFrame(f"{type(error).__name__}: {error}"[:200]) from None
 
+    def _at_one_look(self, found: object) -> object | None:
+        """The object of a kind that is sent all the time, if what is in it is as plain as it is mostly."""
+        items = cast("list[object]", found) if type(found) is list else []
+        name = items[0] if items else None
+        read_plain = self._read_plain.get(name) if type(name) is str else None
+        return None if read_plain is None else read_plain(items)
 
-def _large_integer(value: object) -> Any:
-    """What msgpack finds too large. It asks for nothing else: all other types are gone by then."""
-    assert isinstance(value, int), "only plain data is packed"
-    return _Ext(INTEGER, value.to_bytes(value.bit_length() // 8 + 1, "big", signed=True))
+    # -- asked by msgpack, as it comes to them
+
+    def _extension_of(self, value: object) -> Any:
+        """Of a leaf that it does not know, or finds too large: all other types are gone by then."""
+        if type(value) is Pid:
+            return self._extension_of_pid(value)
+        if type(value) is Reference:
+            return _Ext(REFERENCE, data_of_reference(value))
+        assert isinstance(value, int), "only plain data is packed"
+        return _Ext(INTEGER, data_of_integer(value))
+
+    def _read_extension(self, code: int, data: bytes) -> object:
+        """The leaf that an extension stands for; others are left for later, as it depends on where they are."""
+        if code == PID:
+            return self._read_pid(data)
+        if code == REFERENCE:
+            return read_reference(data)
+        return read_integer(data) if code == INTEGER else _Ext(code, data)
 
 
 class _Unfit(BadFrame):
@@ -190,8 +231,6 @@ class _Reading:
         return found
 
     def _read_key(self, key: Any) -> object:
-        if type(key) is _Ext and key.code == INTEGER:
-            return _integer(key.data)
         if type(key) not in LEAVES:
             raise BadFrame("a key of a map that is not plain")
         return key
@@ -199,10 +238,9 @@ class _Reading:
     def read_extension(self, found: Any, _depth: int) -> object:
         if found.code == FUNCTION:
             return self._read_function(found.data.decode())
-        read = _EXTENSIONS.get(found.code)
-        if read is None:
-            raise BadFrame(f"unknown extension type {found.code}")
-        return read(found.data)
+        if found.code == DATETIME:
+            return read_datetime(found.data)
+        raise BadFrame(f"unknown extension type {found.code}")
 
     def _read_function(self, name: str) -> object:
         function = self._vocabulary.functions_by_name.get(name)
@@ -218,13 +256,23 @@ _READ: Mapping[type, Callable[[_Reading, Any, int], object]] = {
 }
 
 
-def _unpack(body: bytes, make_map: Callable[[Any], Any], make_list: Callable[[Any], Any] | None = None) -> Any:
+def _extension_of_pid(pid: Pid) -> Any:
+    return _Ext(PID, data_of_pid(pid))
+
+
+def _unpack(
+    body: bytes,
+    make_map: Callable[[Any], Any],
+    make_extension: Callable[[int, bytes], Any] = _Ext,
+    make_list: Callable[[Any], Any] | None = None,
+) -> Any:
     """What msgpack finds; a map as its pairs, so that a key that is given twice is seen."""
     count_max = min(len(body), 1 + ITEMS_MAX)  # with its mark
     return _unpackb(
         body,
         list_hook=make_list,
         object_pairs_hook=make_map,
+        ext_hook=make_extension,
         strict_map_key=False,
         max_array_len=count_max,
         max_map_len=count_max,
@@ -248,7 +296,7 @@ def _scan(body: bytes) -> None:
             if items_left < 0:
                 raise BadFrame(f"more than {FRAME_ITEMS_MAX} items and containers")
 
-        _unpack(body, count, count)
+        _unpack(body, count, make_list=count)
 
 
 def _said(error: Exception) -> str:
@@ -296,21 +344,6 @@ def _shaped(what: str, parts: list[Any], *types: type) -> list[Any]:
         raise BadFrame(f"a malformed {what}")
     return parts
 
-
-def _integer(data: bytes) -> int:
-    return int.from_bytes(data, "big", signed=True)
-
-
-def _datetime(data: bytes) -> datetime:
-    """Only as `isoformat` writes it."""
-    text = data[1:].decode()
-    found = datetime.fromisoformat(text).replace(fold=data[0])
-    if found.isoformat() != text:
-        raise BadFrame("a malformed datetime")
-    return found
-
-
-_EXTENSIONS: Mapping[int, Callable[[bytes], object]] = {INTEGER: _integer, DATETIME: _datetime}
 
 _SHAPES: Mapping[int, Callable[[list[Any]], object]] = {
     LIST: list,

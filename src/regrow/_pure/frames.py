@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,9 +16,12 @@ TICK: Final = bytes(LENGTH_BYTES)
 """A frame without a body: nothing but a sign of life."""
 
 
+_LENGTH = struct.Struct(">I")
+
+
 def framed(body: bytes) -> bytes:
     """The body with its length in front."""
-    return len(body).to_bytes(LENGTH_BYTES, "big") + body
+    return _LENGTH.pack(len(body)) + body
 
 
 class FrameReader:
@@ -32,18 +36,23 @@ class FrameReader:
 
         Never holds more than one incomplete frame, besides the data.
         """
-        buffer = self._buffer
-        buffer += data
-        at, end = 0, len(buffer)
+        buffer, bytes_max = self._buffer, self._frame_bytes_max
+        found: bytes | bytearray = data
+        if buffer:
+            buffer += data
+            found = buffer
+        at, end = 0, len(found)
         try:
-            while end - at >= LENGTH_BYTES:
-                start = at + LENGTH_BYTES
-                length = int.from_bytes(buffer[at:start], "big")
-                if length > self._frame_bytes_max:
-                    raise BadFrame(f"a frame of {length} bytes, more than {self._frame_bytes_max}")
+            while (start := at + LENGTH_BYTES) <= end:
+                (length,) = _LENGTH.unpack_from(found, at)
+                if length > bytes_max:
+                    raise BadFrame(f"a frame of {length} bytes, more than {bytes_max}")
                 if end < start + length:
                     break
                 at = start + length
-                yield bytes(buffer[start:at])
+                yield bytes(found[start:at])
         finally:
-            del buffer[:at]
+            if found is buffer:
+                del buffer[:at]
+            else:
+                buffer += data[at:]  # mostly nothing: then what came was not copied

@@ -27,7 +27,7 @@ import attrs
 from .config import NODE_NAME_MAX, is_node_name
 
 PROTOCOL = b"regrow\x00"
-VERSION = 1
+VERSION = 2
 MAGIC = PROTOCOL + bytes([VERSION])
 CHALLENGE_BYTES = 32
 PROOF_BYTES = 32

@@ -10,6 +10,8 @@ from typing import Any, Final
 
 import attrs
 
+from .extensions import DATETIME, FUNCTION, PID, REFERENCE, data_of_datetime, data_of_pid, data_of_reference
+from .ids import Pid, Reference
 from .vocabulary import NotPortable, Sealed, Vocabulary
 
 DEPTH_MAX = 64  # printing, comparing and copying what arrived recurse as deep as it is nested
@@ -18,12 +20,9 @@ FRAME_ITEMS_MAX = 262_144  # of all containers of a frame together, each of whic
 CONTAINER_ITEMS = 4  # as how many items it counts: an empty one is a byte on the wire, but takes as long to make
 
 LEAVES: Final[frozenset[type[object]]] = frozenset(
-    {NoneType, bool, int, float, str, bytes}
-)  # what msgpack knows by itself
-LEAVES_LOOKED_AT: Final = LEAVES - {str}  # where each text is looked at, as to whether UTF-8 has bytes for it
-
-# The extensions; those with a negative number are msgpack's own, and not used.
-INTEGER, DATETIME, FUNCTION = range(3)
+    {NoneType, bool, int, float, str, bytes, Pid, Reference}
+)  # what msgpack knows by itself, or has made into an extension as it comes to it
+LEAVES_LOOKED_AT: Final = LEAVES - {str, Pid, Reference}  # where each of these is looked at, as to whether it can go
 
 # What stands first in an array that is no object of a kind: then it is the name of the kind.
 LIST, TUPLE, SET, FROZENSET, DICT, PARTIAL, SEALED = range(7)
@@ -100,7 +99,7 @@ class Lowering:
         return [PARTIAL, *self._each(parts, depth, lambda index: (".func", ".args", ".keywords")[index])]
 
     def lower_datetime(self, value: datetime, _depth: int) -> Any:
-        return self._means.extension(DATETIME, bytes([value.fold]) + value.isoformat().encode())
+        return self._means.extension(DATETIME, data_of_datetime(value))
 
     def lower_sealed(self, value: Sealed, depth: int) -> Any:
         if self._in_seal:
@@ -125,13 +124,22 @@ class Lowering:
         finally:
             self._leaves = leaves
 
+    # -- reached only where leaves are looked at
+
+    def lower_pid(self, value: Pid, _depth: int) -> Any:
+        return self._means.extension(PID, data_of_pid(value))
+
+    def lower_reference(self, value: Reference, _depth: int) -> Any:
+        return self._means.extension(REFERENCE, data_of_reference(value))
+
     def lower_str(self, value: str, _depth: int) -> str:
-        """Reached only where each text is looked at: else texts are leaves."""
         try:
             value.encode()
         except UnicodeEncodeError as error:
             raise NotPortable(f"a str that is no text: {error}") from None
         return value
+
+    # -- what all containers need
 
     def _each(self, items: Collection[Any], depth: int, step: Callable[[int], str]) -> Collection[Any]:
         """Each item lowered; `step` is how a place inside the item of that index is written."""
@@ -166,6 +174,8 @@ _LOWER: Mapping[type, Callable[[Lowering, Any, int], Any]] = {
     partial: Lowering.lower_partial,
     datetime: Lowering.lower_datetime,
     Sealed: Lowering.lower_sealed,
+    Pid: Lowering.lower_pid,
+    Reference: Lowering.lower_reference,
     str: Lowering.lower_str,
 }
 

@@ -71,6 +71,13 @@ class Kind:
     """Gets the fields. Whatever it raises means that they do not fit."""
     fields: tuple[str, ...] = ()
     """Their names, for messages of errors."""
+    lower_plain: Callable[[Any], list[Any] | None] | None = None
+    """For a kind that is sent all the time: what msgpack packs of an object, found at one look at what is in it.
+
+    `None` if that is not to be seen at one look; then it is lowered part by part, which comes to the same.
+    """
+    read_plain: Callable[[list[Any]], object | None] | None = None
+    """The object of what msgpack has found, likewise: the same as part by part, or `None`."""
 
     def parts_of(self, value: object) -> tuple[object, ...]:
         """The fields of an object. Raises `NotPortable`."""
