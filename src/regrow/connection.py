@@ -16,6 +16,8 @@ from .runtime import Runtime
 from .timers import Timer
 from .transport import ByteStream, PromptStream
 
+ALONE_S = 50e-6  # a frame that comes so long after the one before is alone
+ENOUGH_BYTES = 4 * 1024  # for a write that waits for no more: so the peer works on it while the rest is made
 BATCH_BYTES = 256 * 1024  # what one write takes of what waits to be sent
 BACKLOG_BYTES_MAX = 64 * 1024 * 1024  # a peer that is this far behind is given up
 DRAIN_MAX = 256  # frames handled in a row before the other tasks get a turn
@@ -39,14 +41,18 @@ class Connection:
         self._stream = stream
         self._prompt = stream if isinstance(stream, PromptStream) else None
         self._codec = codec
-        now = runtime.clock.now()
-        self._ticker = Ticker(tick_time_s, heard_at=now, sent_at=now)
+        self._frames = FrameReader(codec.frame_bytes_max)
+        self._tick_time_s = tick_time_s
+        self._now = runtime.clock.now
+        self._heard_at = self._sent_at = self._now()
         self._waiting: deque[bytes] = deque()
         self._waiting_bytes = 0
-        self._writer: Promise | None = None
+        self._writer: Promise | None = None  # it waits for something to send
+        self._is_held_up = self._prompt is None  # the stream takes nothing at once; so until the writer is through
         self._finishing = False
         self._scope = CancelScope()
         self._timer: Timer
+        self._receive: Callable[[object], None]
         self.ended = anyio.Event()
         """Set when this node has heard of the end."""
 
@@ -54,19 +60,20 @@ class Connection:
         """Queue one frame. Never waits; a peer that takes nothing for too long is given up."""
         if self.closed_because is not None:
             return
-        if self._writer is not None and self._prompt is not None and self._prompt.send_now(frame):
-            # One that is alone goes at once. Those that come before the writer has had its turn go together, then.
-            self._ticker = self._ticker.sent(self._runtime.clock.now())
-            self._wake_writer()
-            return
+        earlier, self._sent_at = self._sent_at, self._now()
         self._waiting.append(frame)
         self._waiting_bytes += len(frame)
+        # One that is alone goes at once; those that come close behind it go together.
+        is_alone = self._writer is not None and self._sent_at - earlier > ALONE_S
+        if (is_alone or self._waiting_bytes >= ENOUGH_BYTES) and not self._is_held_up:
+            self._send_now()
         if self._waiting_bytes > BACKLOG_BYTES_MAX:
             self._runtime.reports.warning(
                 f"connection to {self.node} closed: more than {BACKLOG_BYTES_MAX} bytes wait to be sent to it"
             )
             self.close(BACKLOG)
-        self._wake_writer()
+        if self._waiting:
+            self._wake_writer()
 
     def close(self, reason: str) -> None:
         """End the connection now, with what is still queued."""
@@ -81,12 +88,13 @@ class Connection:
 
     async def run(self, receive: Callable[[object], None]) -> str:
         """Live until the end; what ended it, in a word. `receive` gets each term that comes."""
+        self._receive = receive
         self._look_again()
         try:
             with self._scope:
                 async with create_task_group() as group:
                     group.start_soon(self._write)
-                    await self._read(receive)
+                    await self._read()
                     group.cancel_scope.cancel()
         except* (OSError, anyio.BrokenResourceError, anyio.ClosedResourceError):
             pass  # lost, which the reason says
@@ -97,26 +105,32 @@ class Connection:
                 await self._stream.aclose()
         return self.closed_because
 
-    async def _read(self, receive: Callable[[object], None]) -> None:
-        frames = FrameReader(self._codec.frame_bytes_max)
-        handled = 0
-        while True:
-            try:
+    async def _read(self) -> None:
+        if self._prompt is not None:
+            self._prompt.hand_to(self._take)
+        try:
+            while True:
                 data = await self._stream.receive()
-            except anyio.EndOfStream:
-                return
-            self._ticker = self._ticker.heard(self._runtime.clock.now())
-            try:
-                for body in frames.feed(data):
-                    if body:
-                        receive(self._codec.decode(body))
-                    handled += 1
-                    if handled % DRAIN_MAX == 0:
-                        await self._runtime.backend.checkpoint()
-            except BadFrame as error:
-                self._runtime.reports.warning(f"connection to {self.node} closed: it sent a bad frame: {error}")
-                self.closed_because = BAD_FRAME
-                return
+                while not self._take(data):
+                    data = b""
+                    await self._runtime.backend.checkpoint()
+        except anyio.EndOfStream:
+            pass
+        except BadFrame as error:
+            self._runtime.reports.warning(f"connection to {self.node} closed: it sent a bad frame: {error}")
+            self.closed_because = BAD_FRAME
+
+    def _take(self, data: bytes) -> bool:
+        """Handle the frames that have come, if they are not too many at once; whether all are done."""
+        self._heard_at = self._now()
+        left = DRAIN_MAX
+        for body in self._frames.feed(data):
+            if body:
+                self._receive(self._codec.decode(body))
+            left -= 1
+            if not left:
+                return False
+        return True
 
     async def _write(self) -> None:
         while self._waiting or not self._finishing:
@@ -129,9 +143,20 @@ class Connection:
                 batch += self._waiting.popleft()
             self._waiting_bytes -= len(batch)
             await self._stream.send(bytes(batch))
-            self._ticker = self._ticker.sent(self._runtime.clock.now())
+            self._sent_at = self._now()
+            self._is_held_up = self._prompt is None
         # Not closed yet: closing with something unread would make the peer lose what it has not read itself.
         await self._stream.send_eof()
+
+    def _send_now(self) -> None:
+        """Send of what waits as much as can be sent at once."""
+        assert self._prompt is not None, "else it is held up"
+        rest = self._prompt.send_now(b"".join(self._waiting))
+        self._waiting.clear()
+        self._waiting_bytes = len(rest)
+        if rest:
+            self._waiting.append(rest)
+            self._is_held_up = True
 
     def _wake_writer(self) -> None:
         writer, self._writer = self._writer, None
@@ -140,7 +165,7 @@ class Connection:
 
     def _look(self) -> None:
         """Four times in the tick time: is a tick due, is the peer lost?"""
-        beat = self._ticker.look(self._runtime.clock.now())
+        beat = self._ticker().look(self._now())
         if beat.lost:
             self.close(TICK_TIMEOUT)
             return
@@ -149,4 +174,7 @@ class Connection:
         self._look_again()
 
     def _look_again(self) -> None:
-        self._timer = self._runtime.timers.after(self._ticker.interval_s, self._look)
+        self._timer = self._runtime.timers.after(self._ticker().interval_s, self._look)
+
+    def _ticker(self) -> Ticker:
+        return Ticker(self._tick_time_s, self._heard_at, self._sent_at)

@@ -34,10 +34,18 @@ class ByteStream(Protocol):
 
 @runtime_checkable
 class PromptStream(Protocol):
-    """A stream that can also send without waiting."""
+    """A stream that can also send without waiting, and hand over what comes without a turn of the loop in between."""
 
-    def send_now(self, item: bytes) -> bool:
-        """Send it at once, if nothing has to be waited for; whether it was sent."""
+    def send_now(self, item: bytes) -> bytes:
+        """Send what can be sent without waiting. What is left, all of it if others are waiting, is to be sent later."""
+        ...
+
+    def hand_to(self, take: Callable[[bytes], bool]) -> None:
+        """Let `take` have what comes while the task that says so waits in `receive`, and in the name of that task.
+
+        Where `take` says that it is not done with it, `receive` returns in the next turn, with nothing: `b""`; what
+        `take` raises, `receive` raises. What comes before it is called again, it returns.
+        """
         ...
 
 

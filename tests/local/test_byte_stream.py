@@ -6,13 +6,17 @@ import socket
 import struct
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 
 import anyio
 import pytest
 from anyio.abc import ByteStream, SocketStream
 
 from regrow._backends import running_backend
-from regrow.transport import PromptStream
+from regrow._pure.config import Listen
+from regrow.discovery import Discovery
+from regrow.local_nodes import claim
+from regrow.transport import PromptStream, SocketCarrier
 
 LARGE = bytes(range(256)) * 40_000  # more than two sockets and a stream hold
 RESET = struct.pack("ii", 1, 0)  # to linger, for no time
@@ -116,18 +120,135 @@ async def test_who_was_cancelled_while_reading_has_taken_nothing() -> None:
 
 
 async def test_what_is_sent_at_once_is_sent_before_anything_else_happens_and_only_if_there_is_room() -> None:
-    """Where a loop has that: a message that is alone need not wait for the turn of who writes."""
-    async with pair() as (near, far, _):
-        if not isinstance(far, PromptStream):
-            assert running_backend().name == "trio"
-            return
-        assert far.send_now(b"now, ")
+    """A message that is alone need not wait for the turn of who writes."""
+    async with pair() as (near, far, far_socket):
+        assert isinstance(far, PromptStream)
+        assert isinstance(near, PromptStream)
+        assert near.send_now(b"now, ") == b""
+        assert far_socket.recv(5) == b"now, "
+        assert far.send_now(b"now, ") == b""
         await far.send(b"then")
         assert await read(near, 9) == b"now, then"
-        assert far.send_now(LARGE)  # which the stream keeps, as the socket has no room for it
-        assert not far.send_now(b"no room")
-        assert await read(near, len(LARGE)) == LARGE
+        rest = far.send_now(LARGE)  # what the socket has no room for, the stream keeps or gives back
+        assert far.send_now(b"no room") == b"no room"
+        async with anyio.create_task_group() as group:
+            group.start_soon(far.send, rest)
+            assert await read(near, len(LARGE)) == LARGE
         await far.send(b"again")
         assert await read(near, 5) == b"again"
         await far.aclose()
-        assert not far.send_now(b"lost")
+        assert far.send_now(b"lost") == b"lost"
+
+
+async def test_what_is_sent_at_once_does_not_overtake_what_is_being_sent() -> None:
+    """Bytes have an order."""
+    async with pair() as (near, far, _), anyio.create_task_group() as group:
+        assert isinstance(far, PromptStream)
+        group.start_soon(far.send, LARGE)
+        await anyio.wait_all_tasks_blocked()
+        assert far.send_now(b"too early") == b"too early"
+        assert await read(near, len(LARGE)) == LARGE
+
+
+HOLDER: ContextVar[str] = ContextVar("holder")
+
+
+class Taken:
+    """What was handed over; it takes what it is told to take at all."""
+
+    def __init__(self) -> None:
+        self.data = b""
+        self.seen: list[tuple[object, str]] = []
+        self.answer: bool | Exception = True
+        self._news = anyio.Event()
+
+    async def next(self) -> bytes:
+        """All that has been handed over, when there is more of it than before."""
+        await self._news.wait()
+        self._news = anyio.Event()
+        return self.data
+
+    def take(self, data: bytes) -> bool:
+        self.data += data
+        self._news.set()
+        self.seen.append((anyio.get_current_task().id, HOLDER.get()))
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+
+@asynccontextmanager
+async def taking() -> AsyncGenerator[tuple[Taken, ByteStream, list[bytes | Exception]]]:
+    """What comes at one end of a connection is handed over; the other end, and what reached who waits for it."""
+    taken, reached = Taken(), list[bytes | Exception]()
+    async with pair() as (near, far, _), anyio.create_task_group() as group:
+        assert isinstance(near, PromptStream)
+
+        async def wait() -> None:
+            HOLDER.set("who waits")
+            reader = anyio.get_current_task().id
+            near.hand_to(taken.take)
+            try:
+                reached.append(await near.receive())
+            except Exception as error:  # noqa: BLE001 - whatever it is
+                reached.append(error)
+            assert taken.seen == [(reader, "who waits")] * len(taken.seen)
+
+        group.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        yield taken, far, reached
+        await far.send_eof()
+
+
+async def test_what_comes_is_handed_over_in_the_name_of_who_waits_and_does_not_wake_it() -> None:
+    """Who it is that handles it is to be seen in the task and the context."""
+    async with taking() as (taken, far, reached):
+        await far.send(b"one, ")
+        assert await taken.next() == b"one, "
+        await far.send(b"two")
+        assert await taken.next() == b"one, two"
+        assert not reached
+    assert [type(each) for each in reached] == [anyio.EndOfStream]
+
+
+async def test_what_cannot_be_handled_at_once_wakes_who_waits() -> None:
+    """It goes on with that itself."""
+    async with taking() as (taken, far, reached):
+        taken.answer = False
+        await far.send(b"much")
+        assert await taken.next() == b"much"
+        await anyio.wait_all_tasks_blocked()
+        assert reached == [b""]
+
+
+async def test_an_error_in_what_takes_it_is_raised_where_it_is_waited_for() -> None:
+    """There somebody handles it."""
+    async with taking() as (taken, far, reached):
+        taken.answer = OSError("of its own")
+        await far.send(b"bad")
+        await taken.next()
+        await anyio.wait_all_tasks_blocked()
+        assert reached == [taken.answer]
+
+
+async def test_both_ends_of_a_connection_are_read_in_the_cheapest_way() -> None:
+    """Whoever called is no reason for a call to cost more."""
+    accepted, came = list[ByteStream](), anyio.Event()
+    with claim("ann@localhost") as claimed:
+        carrier = SocketCarrier(Listen(port_min=0, port_max=0), Discovery(claimed, {}))
+        listener = await carrier.listen("ann@localhost", 1)
+
+        async def accept(stream: ByteStream) -> None:
+            accepted.append(stream)
+            came.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(listener.serve, accept)
+            connected = await carrier.connect("ann@localhost")
+            await came.wait()
+            await anyio.wait_all_tasks_blocked()
+            await listener.aclose()
+        for stream in (connected, *accepted):
+            assert isinstance(stream, PromptStream)
+            await stream.aclose()
+        assert len(accepted) == 1

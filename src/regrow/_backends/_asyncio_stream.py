@@ -9,12 +9,31 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextvars import Context, copy_context
 from typing import Any
 
 import anyio
 from anyio.abc import ByteStream, SocketStream
 
 READ_AHEAD_BYTES = 256 * 1024  # what may lie here unread before the other side has to wait
+
+
+class Taker:
+    """What takes the data that comes, in the loop's own step, as if the task that made this had been woken for it."""
+
+    def __init__(self, take: Callable[[bytes], bool]) -> None:
+        self._take = take
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._context: Context = copy_context()
+
+    def take(self, data: bytes) -> bool:
+        tasks: Any = asyncio.tasks
+        tasks._enter_task(self._loop, self._task)  # what it calls may have to know in which task it runs
+        try:
+            return self._context.run(self._take, data)
+        finally:
+            tasks._leave_task(self._loop, self._task)
 
 
 class AsyncioStream(asyncio.Protocol, ByteStream):
@@ -31,6 +50,7 @@ class AsyncioStream(asyncio.Protocol, ByteStream):
         self._lost_by: Exception | None = theirs._protocol.exception
         self._is_paused = False
         self._reader: asyncio.Future[None] | None = None
+        self._taker: Taker | None = None
         self._writer: asyncio.Future[None] | None = None  # while what was written has yet to leave
         self._transport.set_protocol(self)
         self._transport.resume_reading()
@@ -59,11 +79,14 @@ class AsyncioStream(asyncio.Protocol, ByteStream):
             self._transport.resume_reading()
         return data
 
-    def send_now(self, item: bytes) -> bool:
+    def send_now(self, item: bytes) -> bytes:
         if self._writer is not None or self._transport.is_closing():
-            return False
+            return item
         self._transport.write(item)
-        return True
+        return b""
+
+    def hand_to(self, take: Callable[[bytes], bool]) -> None:
+        self._taker = Taker(take)
 
     async def send(self, item: bytes) -> None:
         if not self._transport.is_closing():
@@ -84,6 +107,16 @@ class AsyncioStream(asyncio.Protocol, ByteStream):
     # -- for the transport
 
     def data_received(self, data: bytes) -> None:
+        reader = self._reader
+        if self._taker is not None and reader is not None and not reader.done():
+            try:
+                if self._taker.take(data):
+                    return
+            except BaseException as error:  # noqa: BLE001 - it is raised where it would have been, in who reads
+                self._reader = None
+                reader.set_exception(error)
+                return
+            data = b""
         self._unread.append(data)
         self._unread_bytes += len(data)
         if self._unread_bytes > READ_AHEAD_BYTES:

@@ -13,6 +13,8 @@ from anyio import CancelScope
 from anyio.abc import SocketStream
 from trio.lowlevel import Abort, Task, current_task, current_trio_token, reschedule, wait_task_rescheduled
 
+from ._trio_stream import TrioStream
+
 
 class TrioPromise:
     """One value to come, awaited by one task at most."""
@@ -65,8 +67,8 @@ class TrioBackend:
     def home(self) -> AbstractAsyncContextManager[Any]:  # a nursery, which is a home; mypy does not see that
         return trio.open_nursery()
 
-    def byte_stream(self, stream: SocketStream) -> SocketStream:
-        return stream
+    def byte_stream(self, stream: SocketStream) -> TrioStream:
+        return TrioStream(stream)
 
     async def close_scopes(self, outermost: CancelScope, groups_outside: int) -> None:
         # trio has left them all as it complained. The task groups are what it cannot leave without waiting.

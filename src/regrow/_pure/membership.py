@@ -34,15 +34,9 @@ class Ticker:
         """How long until the next look."""
         return self.tick_time_s / TICKS_PER_TIME
 
-    def heard(self, now: float) -> Ticker:
-        return Ticker(self.tick_time_s, now, self.sent_at)
-
     def look(self, now: float) -> Beat:
         """Whether a tick is due, and whether the peer is lost."""
         return Beat(
             send_tick=now - self.sent_at >= self.interval_s * 0.9,  # looks come late, never early: one in time counts
             lost=now - self.heard_at >= self.tick_time_s,
         )
-
-    def sent(self, now: float) -> Ticker:
-        return Ticker(self.tick_time_s, self.heard_at, now)
