@@ -26,7 +26,7 @@ FLOORS = [
     "_backends",
     "clock debug mailbox registry stacks status",
     "reports timers relations",
-    "process_timers bounded_mailbox refusals",
+    "process_timers bounded_mailbox refusals nest",
     "runtime",
     "refs children stopping call_cycles watchdog",
     "naming",

@@ -279,7 +279,7 @@ class ApplicationController:
             return
         runner = MasterRunner(manifest, self._included_in(manifest), start_type)
         master = self._runtime.spawn(
-            runner.run, f"application {name}", None, group=self._runtime.home, bury_children=runner.bury_children
+            runner.run, f"application {name}", None, home=self._runtime.home, bury_children=runner.bury_children
         )
         master.runner, application.master = runner, master
         runner.on_ready = lambda: self._runs(application, start_type, master)

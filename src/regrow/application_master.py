@@ -152,8 +152,8 @@ class MasterRunner:
         """The body: start, wait for the end or the order to stop, take down."""
         self._process = process
         process.trap_exit = True
-        assert process.group is not None, "a master owns what its application spawns"
-        process.home = process.group
+        assert process.nest is not None, "a master owns what its application spawns"
+        process.home = process.nest.home
         process.application = self.manifest.name
         try:
             await self._start()
@@ -172,7 +172,9 @@ class MasterRunner:
     async def bury_children(self, reason: Reason) -> None:
         """End every process that belongs to the application; `stop` is owed to one that was killed."""
         process, self._burying = self._process, True
-        while strays := [p for p in process.runtime.processes.values() if p.home is process.group and p is not process]:
+        assert process.nest is not None, "where they live"
+        home = process.nest.home
+        while strays := [p for p in process.runtime.processes.values() if p.home is home and p is not process]:
             for stray in strays:
                 stray.die(Killed())
             for stray in strays:

@@ -13,7 +13,7 @@ from ._backends import Home
 from ._pure.bounds import Bounded
 from ._pure.child_spec import UNSET, ChildSpec
 from ._pure.ids import Reference
-from .call_cycles import waiting
+from .call_cycles import held_up_by
 from .errors import AlreadyStarted, StartTimeout
 from .messages import Starting, result_of
 from .naming import Naming, naming_of
@@ -41,10 +41,10 @@ def child(cls: Callable[P, S], /, *args: P.args, **kwargs: P.kwargs) -> TypedChi
 
 def class_of(cls: Callable[..., object]) -> type[Behaviour]:
     """The behaviour class itself, also of a parametrised one as in `Cell[int]`."""
-    origin = get_origin(cls) or cls
+    origin = cls if isinstance(cls, type) else get_origin(cls)
     if not (isinstance(origin, type) and issubclass(origin, Behaviour)):
         raise TypeError(f"{cls!r} is no behaviour: subclass GenServer or Supervisor")
-    if not isinstance(origin.mailbox, Bounded | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if origin.mailbox is not None and not isinstance(origin.mailbox, Bounded):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"{origin.__name__}.mailbox must be a Bounded or None, not {origin.mailbox!r}")
     return origin
 
@@ -115,7 +115,7 @@ async def start_process(
     parent: Process | None,
     *,
     link: bool,
-    group: Home | None = None,
+    home: Home | None = None,
     spawned: Callable[[Process], object] = lambda _process: None,
 ) -> ServerRef[Any]:
     """Start the process of a specification, in the given home, and wait until it is ready or gone."""
@@ -130,7 +130,7 @@ async def start_process(
         cls.__name__,
         parent,
         link=link,
-        group=group,
+        home=home,
         bury_children=runner.bury_children if runner.owns_children else None,
         bound=cls.mailbox if spec.mailbox is UNSET else spec.mailbox,
     )
@@ -139,13 +139,15 @@ async def start_process(
     started = process.started = Starting(None if parent is None else parent.pid, runtime.backend.promise())
     started.keep_in(process.requests)
     spawned(process)
-    timer = None
+    timer, held_up = None, None
     if spec.start_timeout is not None:
         timer = runtime.timers.after(spec.start_timeout, lambda: _start_too_slow(process, cls, spec.start_timeout))
     try:
-        with waiting(runtime, started, process):
-            result_of(await started.promise)
+        held_up = held_up_by(runtime, started, process)
+        result_of(await started.promise)
     finally:
+        if held_up is not None:
+            held_up.waits_for = None
         started.withdraw()
         if timer is not None:
             timer.cancel()

@@ -29,15 +29,21 @@ from .signals import GiveUp, Item, Probe, node_of, target_of
 @contextmanager
 def waiting(runtime: Runtime, request: From, at: Process | Item | None) -> Generator[Process | None]:
     """While somebody who asked through that node waits for this answer; if that holds up a process, here it is."""
-    me, held_up = current.get(None), None
-    # A process that asked through another node of this interpreter is an outsider there.
-    if isinstance(me, Process) and me.runner is not None and (me.runtime is runtime or isinstance(at, Process)):
-        held_up = begin_wait(me, request, at)
+    held_up = held_up_by(runtime, request, at)
     try:
         yield held_up
     finally:
         if held_up is not None:
             held_up.waits_for = None
+
+
+def held_up_by(runtime: Runtime, request: From, at: Process | Item | None) -> Process | None:
+    """The process that is held up by waiting for this answer, as `begin_wait` gives it, if it is one that asks."""
+    me = current.get(None)
+    # A process that asked through another node of this interpreter is an outsider there.
+    if isinstance(me, Process) and me.runner is not None and (me.runtime is runtime or isinstance(at, Process)):
+        return begin_wait(me, request, at)
+    return None
 
 
 def begin_wait(caller: Process, request: From, at: Process | Item | None) -> Process | None:

@@ -69,7 +69,10 @@ class GenServer(Handling):
 
         Asked for more than once, it runs once for each, in that order.
         """
-        _runner_of("continue_with").continuations.append(token)
+        runner = _runner_of("continue_with")
+        if runner.continuations is None:
+            runner.continuations = []
+        runner.continuations.append(token)
         this_process("continue_with").mailbox.wake()  # from a handler that runs in place
 
     def idle_timeout(self, seconds: float) -> None:
@@ -115,7 +118,7 @@ class ServerRunner:
 
     def __init__(self, spec: ChildSpec) -> None:
         self._spec = spec
-        self.continuations: list[object] = []  # few, if any; an empty deque is a tenth of an idle server
+        self.continuations: list[object] | None = None  # until there is one, as it mostly never is
         self.idle_s: float | None = None
         self._in_place: InPlace | None = None
 
@@ -172,7 +175,7 @@ class ServerRunner:
                 await process.runtime.backend.checkpoint()
             if self.continuations and process.exiting is None:
                 handled += 1
-                await self._continue(process, server)
+                await self._continue(process, server, self.continuations.pop(0))
                 continue
             if not mailbox.queue:
                 handled = 0
@@ -226,8 +229,7 @@ class ServerRunner:
             elif isinstance(result, Failure):
                 conclude(process, message, result)
 
-    async def _continue(self, process: Process, server: GenServer) -> None:
-        token = self.continuations.pop(0)
+    async def _continue(self, process: Process, server: GenServer, token: object) -> None:
         message = process.last_message = Continue(token)
         tell(process, In(message))
         await finish(server.handle_continue(token))

@@ -206,7 +206,7 @@ class OwnerRunner(ABC):
                 child.spec,
                 me,
                 link=True,
-                group=me.group,
+                home=None if me.nest is None else me.nest.home,
                 spawned=lambda process: self._spawned(child, process),
             )
         except Ignored:

@@ -10,16 +10,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from contextvars import ContextVar
-from functools import partial
 from itertools import count
 from typing import Protocol, TypeAlias
 
 import attrs
-from anyio import CancelScope, get_cancelled_exc_class
+from anyio import CancelScope
 
-from ._backends import Backend, Home, insist
+from ._backends import Backend, Home, Scope
 from ._pure.bounds import Bounded
 from ._pure.child_spec import ShutdownTime
 from ._pure.ids import Pid, ProcessName, Reference
@@ -29,6 +27,7 @@ from .debug import Debug
 from .errors import NotAProcess, NotInNode, StartError, StartFailed, exit_reason
 from .mailbox import Mailbox
 from .messages import Call, Deliver, Down, Exit, Failure, From, Promise, Request, Starting, settle
+from .nest import BuryChildren, Nest
 from .process_timers import ProcessTimers
 from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, interrupt_in, is_quiet
 from .refusals import Refusals
@@ -59,20 +58,20 @@ class Process(Relations):
 
     __slots__ = (
         "_body",
+        "_lineage",
         "_scope",
         "ancestors",
         "application",
         "at_home",
-        "bury_children",
         "debug",
         "ended",
         "exiting",
         "failing",
-        "group",
         "held",
         "home",
         "inherited",
         "label",
+        "nest",
         "on_end",
         "parent",
         "runner",
@@ -105,13 +104,13 @@ class Process(Relations):
         self.waits_nested = False  # whether somebody waited for this process as it began to wait
         self.sent: dict[Held, None] = {}  # requests whose answers it may still wait for
         self.parent: Pid | None = None  # who started it with a link: obeyed by behaviours
-        self.ancestors: tuple[Pid, ...] = () if parent is None else (parent.pid, *parent.ancestors)
+        self.ancestors: tuple[Pid, ...] = () if parent is None else parent.lineage()
+        self._lineage: tuple[Pid, ...] | None = None  # the same of those that it starts, who share it
         self.home: Home = runtime.home if parent is None else parent.home  # where what it spawns lives
         self.application: str | None = None if parent is None else parent.application
         self.on_end: Callable[[Reason], None] | None = None  # told last, when everybody else knows
         self.at_home = True  # runs there itself, not among the children of a supervisor
-        self.group: Home | None = None  # of its own, for its children
-        self.bury_children: Callable[[Reason], Awaitable[None]] | None = None
+        self.nest: Nest | None = None  # where its children live, if it may have some
         self.held: tuple[Held, ...] = ()  # what goes with it
         self.server: object = None  # the object whose callbacks it runs, if it is a behaviour
         self.runner: object = None  # what runs those callbacks
@@ -125,7 +124,7 @@ class Process(Relations):
         self.waiters: tuple[Promise, ...] = ()
         self.task: object = None  # its own, once that runs
         self._body: Body | None = body  # until it runs
-        self._scope: CancelScope | None = None
+        self._scope: Scope | None = None
         self.task_id: int | None = None  # of the task, where it lives in somebody else's
 
     def __repr__(self) -> str:
@@ -137,47 +136,55 @@ class Process(Relations):
         elsewhere = (str(held) for held in self.held if isinstance(held, ProcessName))
         return self.runtime.registry.name_of(self.pid) or next(elsewhere, None)
 
+    def lineage(self) -> tuple[Pid, ...]:
+        """The ancestors of what it starts."""
+        if self._lineage is None:
+            self._lineage = (self.pid, *self.ancestors)
+        return self._lineage
+
     # -- life
 
     async def run(self) -> None:
         """The process's task, from its first step to its last."""
         current.set(self)
-        self.task = self.runtime.backend.current_task()
-        if self.bury_children is None:
-            await self._live()
-        else:
-            # A stray cancellation may hit as it waits for the last of them: nothing is owed by then but its end.
-            with suppress(get_cancelled_exc_class()), CancelScope(shield=True):
-                async with self.runtime.backend.home() as self.group:
-                    await insist(partial(self.bury_children, await self._live()))
-        assert self.exiting is not None, "settled when its code was over"
-        self.end(self.exiting)
-
-    async def _live(self) -> Reason:
+        backend, nest = self.runtime.backend, self.nest
+        self.task = backend.current_task()
+        if nest is not None:
+            await nest.open(backend)
         raised: BaseException | None = None
-        scope = self._scope = CancelScope(shield=True)
+        scope = self._scope = backend.scope() if nest is None else CancelScope(shield=True)
         try:
             with scope:
                 try:
                     if self.exiting is None:
-                        body, self._body = self._body, None
-                        assert body is not None, "run once"
-                        await body(self)
+                        await self._begin()
                 except BaseException as error:
                     raised = error
                     raise
         except BaseException as error:  # noqa: BLE001 - the border where a process's death becomes its exit reason
             if error is not raised:
-                await self.runtime.backend.close_scopes(scope, 0 if self.group is None else 1)
+                await backend.close_scopes(scope, 0 if nest is None else 1)
             reason = exit_reason(raised or error)
         else:
             reason = Normal()
+        self._code_ended(reason)
+        reason = self.settle(reason)
+        if nest is not None:
+            await nest.leave(reason)
+        self.end(reason)
+
+    def _begin(self) -> Awaitable[None]:
+        body, self._body = self._body, None
+        assert body is not None, "run once"
+        return body(self)
+
+    def _code_ended(self, reason: Reason) -> None:
+        """Its own code is over, of itself with this reason: report that, if it is news."""
         if isinstance(reason, Crash) and (interrupt := interrupt_in(reason.exception)) is not None:
             self.runtime.interrupted(interrupt)
         own = reason if self.exiting is None else self.failing
         if own is not None and self._is_news(own):
             self._report_crash(own)
-        return self.settle(reason)
 
     def _is_news(self, reason: Reason) -> bool:
         """Whether its end by itself is to be reported. What it inherited has been, where it happened."""
@@ -195,7 +202,7 @@ class Process(Relations):
         self.close_mailbox()
         return self.exiting
 
-    def attach(self, scope: CancelScope, task_id: int) -> None:
+    def attach(self, scope: Scope, task_id: int) -> None:
         """Live in a task that is there already: its scope, once cancelled, ends the process."""
         self._scope = scope
         self.task_id = task_id
@@ -373,8 +380,8 @@ class Runtime:
         parent: Process | None,
         *,
         link: bool = False,
-        group: Home | None = None,
-        bury_children: Callable[[Reason], Awaitable[None]] | None = None,
+        home: Home | None = None,
+        bury_children: BuryChildren | None = None,
         bound: Bounded | None = None,
     ) -> Process:
         """Start a process; linked at once if wanted, so that not even an instant end is missed."""
@@ -382,13 +389,13 @@ class Runtime:
         if bound is not None:
             process.mailbox = BoundedMailbox(self.backend, bound, Drops(self.timers, self.reports, label, process.pid))
             process.mailbox.owner = process
-        process.bury_children = bury_children
-        process.at_home = group is None
+        process.nest = None if bury_children is None else Nest(bury_children)
+        process.at_home = home is None
         if link and parent is not None:
             process.parent = parent.pid
             process.links[parent.pid] = None
             parent.links[process.pid] = None
-        (process.home if group is None else group).start_soon(process.run, name=f"{label} {process.pid}")
+        (process.home if home is None else home).start_soon(process.run, name=f"{label} {process.pid}")
         return process
 
     def interrupted(self, interrupt: KeyboardInterrupt) -> None:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager
 from contextvars import Context
-from types import FrameType
+from types import FrameType, TracebackType
 from typing import Any, ClassVar, Protocol
 
-from anyio import CancelScope, get_cancelled_exc_class
+from anyio import get_cancelled_exc_class
 from anyio.abc import ByteStream, SocketStream
 from anyio.lowlevel import current_token
 
@@ -32,6 +32,18 @@ class Home(Protocol):
     def start_soon(self, function: Callable[[], Coroutine[Any, Any, None]], /, *, name: str) -> object:
         """Have it run as a task, from the next turn of the loop on, in a copy of the context this runs in."""
         ...
+
+
+class Scope(Protocol):
+    """What ends the code in it once it is cancelled: at its next await, and at each after that."""
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> bool | None: ...
+
+    def cancel(self) -> None: ...
 
 
 class Backend(Protocol):
@@ -55,11 +67,15 @@ class Backend(Protocol):
         """A home for tasks, to be entered and left in the same task."""
         ...
 
+    def scope(self) -> Scope:
+        """A shielded scope for all that a task does, which is in no other scope."""
+        ...
+
     def byte_stream(self, stream: SocketStream) -> ByteStream:
         """The same connection, in the cheapest form there is; `stream` itself is not to be used any more."""
         ...
 
-    async def close_scopes(self, outermost: CancelScope, groups_outside: int) -> None:
+    async def close_scopes(self, outermost: Scope, groups_outside: int) -> None:
         """Leave `outermost`, which could not be left since user code in it has left scopes of its own open.
 
         Those are cancelled and left, innermost first, each when the tasks in it have ended. Otherwise the task

@@ -9,7 +9,6 @@ from types import FrameType
 from typing import Any, ClassVar
 
 import trio
-from anyio import CancelScope
 from anyio.abc import SocketStream
 from trio.lowlevel import Abort, Task, current_task, current_trio_token, reschedule, wait_task_rescheduled
 
@@ -67,10 +66,13 @@ class TrioBackend:
     def home(self) -> AbstractAsyncContextManager[Any]:  # a nursery, which is a home; mypy does not see that
         return trio.open_nursery()
 
+    def scope(self) -> trio.CancelScope:
+        return trio.CancelScope(shield=True)
+
     def byte_stream(self, stream: SocketStream) -> TrioStream:
         return TrioStream(stream)
 
-    async def close_scopes(self, outermost: CancelScope, groups_outside: int) -> None:
+    async def close_scopes(self, outermost: object, groups_outside: int) -> None:
         # trio has left them all as it complained. The task groups are what it cannot leave without waiting.
         for nursery in reversed(current_task().child_nurseries[groups_outside:]):
             nursery.cancel_scope.cancel()

@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
+from operator import is_
 from types import MappingProxyType
 from typing import Any, Final, Literal, Self, TypeAlias, TypeGuard, TypeVar, cast, get_origin
 
@@ -85,7 +86,7 @@ _E = TypeVar("_E", bound=enum.Enum)
 
 def _member(kind: type[_E], word: object) -> _E:
     try:
-        return kind(word)
+        return word if isinstance(word, kind) else kind(word)
     except ValueError:
         return cast(_E, word)  # reported with all other mistakes by `_Rule`
 
@@ -98,12 +99,15 @@ def _as_child_type(word: ChildType | ChildTypeWord) -> ChildType:
     return _member(ChildType, word)
 
 
+_NO_KWARGS: Final[Mapping[str, object]] = MappingProxyType({})
+
+
 def _as_tuple(args: Iterable[object]) -> tuple[object, ...]:
     return tuple(args)
 
 
 def _read_only(kwargs: Mapping[str, object]) -> Mapping[str, object]:
-    return MappingProxyType(dict(kwargs))
+    return MappingProxyType(dict(kwargs)) if kwargs else _NO_KWARGS
 
 
 def _is_number(value: object) -> TypeGuard[float]:
@@ -153,6 +157,8 @@ _SPEC_RULES = (
     _Rule("start_timeout", lambda v: v is None or _is_positive(v), "seconds above 0 or None"),
     _Rule("mailbox", lambda v: v is None or v is UNSET or isinstance(v, Bounded), "a Bounded or None"),
 )
+
+_UNSAID = (None, Restart.PERMANENT, False, None, UNSET, UNSET, UNSET)  # the defaults of what may be said of a child
 
 _LIMIT_RULES = (
     _Rule("intensity", is_count, "a whole number of at least 0"),
@@ -226,6 +232,9 @@ class ChildSpec:
     _shutdown: ShutdownTime | Unset = attrs.field(default=UNSET, alias="shutdown", kw_only=True)
 
     def __attrs_post_init__(self) -> None:
+        said = (self.name, self.restart, self.significant, self.start_timeout, self.mailbox, self._id, self._shutdown)
+        if all(map(is_, said, _UNSAID)) and isinstance(self.cls, type) and type(self.type) is ChildType:
+            return  # as it is with most that are made for one start: nothing that could be wrong
         if mistakes := _broken(_SPEC_RULES, lambda field: getattr(self, field)):
             _refuse(f"child specification of {_class_name(self.cls)}", mistakes)
 

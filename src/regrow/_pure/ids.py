@@ -21,7 +21,7 @@ class ProcessName:
     """What the process is called there."""
 
 
-@attrs.frozen(repr=False, cache_hash=True)
+@attrs.frozen(repr=False)
 class Pid:
     """The identity of one process of one incarnation of one node.
 
@@ -34,6 +34,9 @@ class Pid:
     serial: int
     creation: int
 
+    def __hash__(self) -> int:
+        return hash((self.id, self.creation))  # not kept: that would be one more object for each process
+
     def __str__(self) -> str:
         node = "0" if self.node == UNNAMED_NODE else self.node
         return f"<{node}.{self.id}.{self.serial}>"
@@ -41,13 +44,16 @@ class Pid:
     __repr__ = __str__
 
 
-@attrs.frozen(repr=False, cache_hash=True)
+@attrs.frozen(repr=False)
 class Reference:
     """A name for one event (a monitor, an alias, a timer), unique across nodes and incarnations."""
 
     node: str
     creation: int
     words: tuple[int, int, int]
+
+    def __hash__(self) -> int:
+        return hash((self.words, self.creation))
 
     def __str__(self) -> str:
         return f"#Ref<{self.node}.{'.'.join(map(str, self.words))}>"
