@@ -127,6 +127,8 @@ class Connection:
         for body in self._frames.feed(data):
             if body:
                 self._receive(self._codec.decode(body))
+            if self.closed_because is not None:
+                break  # that was the last that was heard of it
             left -= 1
             if not left:
                 return False

@@ -7,7 +7,7 @@ the time. What is not seen to be so, and that includes all that is malformed, is
 from __future__ import annotations
 
 from types import NoneType
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from ._pure.codec import ITEMS_MAX, LEAVES, LIST
 from ._pure.ids import Pid, Reference
@@ -20,20 +20,20 @@ _TIMES: Final = frozenset({float, NoneType})
 _FLAGS: Final = frozenset({bool, NoneType})
 
 
-def lower_send(signal: Send) -> list[Any] | None:
+def lower_plain(term: object) -> list[Any] | None:
     """What is packed of a signal that is plain."""
-    message = signal.message
-    if type(signal.sender) is not Pid or type(signal.to) not in _ADDRESSES:
+    if type(term) is not Send or type(term.sender) is not Pid or type(term.to) not in _ADDRESSES:
         return None
+    message = term.message
     if type(message) is Cast:
         lowered: object = _lower_cast(message)
     elif type(message) is Request:
         lowered = _lower_request(message)
     elif type(message) in LEAVES:
-        return ["regrow.Send", signal.sender, signal.to, message]
+        return ["regrow.Send", term.sender, term.to, message]
     else:
         return None
-    return None if lowered is None else ["regrow.Send", signal.sender, signal.to, lowered]
+    return None if lowered is None else ["regrow.Send", term.sender, term.to, lowered]
 
 
 def _lower_cast(sent: Cast) -> list[Any] | None:
@@ -55,39 +55,34 @@ def _are_plain(args: tuple[Any, ...]) -> bool:
     return LEAVES.issuperset(map(type, args)) and len(args) <= ITEMS_MAX
 
 
-def read_send(found: list[Any]) -> Send | None:
+def read_plain(found: Any) -> Send | None:
     """The signal of what msgpack has found, if that is plain."""
-    if len(found) != 4:
-        return None
-    _name, sender, to, message = found
-    if type(sender) is not Pid or type(to) not in _ADDRESSES:
-        return None
-    if type(message) not in LEAVES:
-        message = _read_message(message)
-        if message is None:
-            return None
-    return Send(sender, to, message)
-
-
-def _read_message(found: Any) -> Cast | Request | None:
     match found:
-        case ["regrow.Cast", method, arguments]:
-            args = _read_arguments(arguments)
-            return None if args is None or type(method) not in _METHODS else Cast(method, args, NO_KWARGS)
-        case ["regrow.Request", reference, method, arguments, left_s, nested]:
-            args = _read_arguments(arguments)
-            if args is None or not _is_request(reference, method, left_s, nested):
-                return None
-            return Request(reference, method, args, NO_KWARGS, left_s, nested)
+        case ["regrow.Send", sender, to, message] if type(sender) is Pid and type(to) in _ADDRESSES:
+            if type(message) not in LEAVES:
+                message = _read_message(message)
+                if message is None:
+                    return None
+            return Send(sender, to, message)
         case _:
             return None
 
 
-def _read_arguments(found: object) -> tuple[Any, ...] | None:
-    items = cast("list[object]", found) if type(found) is list else []
-    if not LEAVES.issuperset(map(type, items)) or not items or type(items[0]) is not int or items[0] != LIST:
-        return None
-    return tuple(items[1:])
+def _read_message(found: Any) -> Cast | Request | None:
+    match found:
+        case ["regrow.Cast", method, [mark, *args]]:
+            if _are_arguments(mark, args) and type(method) in _METHODS:
+                return Cast(method, tuple(args), NO_KWARGS)
+        case ["regrow.Request", reference, method, [mark, *args], left_s, nested]:
+            if _are_arguments(mark, args) and _is_request(reference, method, left_s, nested):
+                return Request(reference, method, tuple(args), NO_KWARGS, left_s, nested)
+        case _:
+            pass
+    return None
+
+
+def _are_arguments(mark: object, args: list[Any]) -> bool:
+    return type(mark) is int and mark == LIST and LEAVES.issuperset(map(type, args))
 
 
 def _is_request(reference: object, method: object, left_s: Any, nested: object) -> bool:

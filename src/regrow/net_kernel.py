@@ -10,6 +10,7 @@ import math
 import secrets
 from collections.abc import Callable, Sequence
 from contextvars import copy_context
+from functools import partial
 
 import anyio
 import attrs
@@ -18,12 +19,13 @@ from anyio.abc import TaskGroup
 
 from ._pure.codec import BadFrame, Codec
 from ._pure.handshake import CHALLENGE_BYTES, HANDSHAKE_S, HandshakeError, Identity, Verdict
+from ._pure.ids import Pid
 from .connection import BACKLOG_BYTES_MAX, CLOSED_BY_PEER, DISCONNECTED, RESTARTED, Connection
 from .greeting import greet, receive_greeting
 from .messages import Promise, settle
-from .remote import node_down, node_up, receive_signal, tell_node_monitor
+from .remote import node_down, node_up, receive_message, receive_signal, tell_node_monitor
 from .runtime import Process, Runtime
-from .signals import SendExit, Signal, UnlinkAck
+from .signals import Send, SendExit, Signal, UnlinkAck
 from .timers import Timer
 from .transport import ByteStream, Carrier, Listener
 from .wire import Mesh, Tell, encode_signal, origin_of
@@ -77,11 +79,10 @@ class NetKernel:
     def dispatch(self, node: str, signal: Signal) -> None:
         """Bring the signal to the node, connecting first if need be. Never waits. Raises `NotPortable`."""
         frame = encode_signal(self._codec, signal)
-        peer = self._peers.get(node) or self._attempt(node)
-        match peer:
-            case Connection():
+        match self._peers.get(node) or self._attempt(node):
+            case Connection() as peer:
                 peer.send(frame)
-            case Connecting():
+            case Connecting() as peer:
                 peer.frames.append((frame, signal))
                 peer.frames_bytes += len(frame)
                 if peer.frames_bytes > BACKLOG_BYTES_MAX:
@@ -342,7 +343,7 @@ class NetKernel:
         connection = Connection(self._runtime, peer, stream, self._codec, self._tick_time_s)
         self._up(connection)
         try:
-            await connection.run(lambda term: self._received(connection, term))
+            await connection.run(partial(self._received, connection))
         finally:
             self._down(connection)
             connection.ended.set()
@@ -380,8 +381,10 @@ class NetKernel:
             watcher(node, False)
 
     def _received(self, connection: Connection, term: object) -> None:
-        if self._peers.get(connection.node) is not connection:
-            return  # its end was the last that was heard of it
+        if type(term) is Send:  # most are, and they need no more than this
+            _check_sender(connection, term.sender)
+            receive_message(self._runtime, connection.node, term)
+            return
         match term:
             case Mesh(nodes):
                 for node in nodes:
@@ -398,15 +401,10 @@ class NetKernel:
         if not isinstance(term, Signal):
             raise BadFrame(f"{type(term).__name__} is no signal")
         sender = origin_of(term)
-        if sender is not None and sender.node != connection.node:
-            raise BadFrame(f"it speaks for {sender}")
-        match term:
-            case UnlinkAck() | SendExit(linked=True):
-                pass  # may be the answer to what was meant for an earlier incarnation
-            case _ if sender is not None and sender.creation != connection.creation:
-                raise BadFrame(f"it speaks for {sender} of another incarnation")
-            case _:
-                pass
+        if sender is not None:
+            # Some may be the answer to what was meant for an earlier incarnation.
+            may_be_earlier = isinstance(term, UnlinkAck) or (isinstance(term, SendExit) and term.linked)
+            _check_sender(connection, sender, may_be_earlier)
         receive_signal(self._runtime, connection.node, term)
 
     # -- who wants to know
@@ -434,6 +432,14 @@ class NetKernel:
             self._monitored.discard(node)
             for process in list(self._runtime.processes.values()):
                 tell_node_monitor(process, node)
+
+
+def _check_sender(connection: Connection, sender: Pid, may_be_earlier: bool = False) -> None:
+    """A node speaks for its own processes, in its own life. Raises `BadFrame`."""
+    if sender.node != connection.node:
+        raise BadFrame(f"it speaks for {sender}")
+    if sender.creation != connection.creation and not may_be_earlier:
+        raise BadFrame(f"it speaks for {sender} of another incarnation")
 
 
 def _why(error: BaseException) -> str:

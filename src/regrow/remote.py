@@ -10,7 +10,7 @@ from ._pure.ids import Pid, Reference
 from .call_cycles import probe_arrived, request_arrived
 from .errors import CallbackFailed, NoProcess, ServerExited, StartFailed
 from .mailbox import Mailbox
-from .messages import NO_KWARGS, Call, Deliver, Failure, NodeDown, NodeUp, Request
+from .messages import NO_KWARGS, Call, Cast, Deliver, Failure, NodeDown, NodeUp, Request
 from .reasons import NoConnection, NoProc, Reason, RemoteError
 from .runtime import Process, Runtime
 from .signals import (
@@ -97,11 +97,8 @@ class CallFromNode(Call):
 def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
     """Carry out what a process of another node does to one of this node. Never waits, never raises."""
     match signal:
-        case Send(_, Reference() as alias, message):
-            _reply(runtime, node, alias, message)
         case Send():
-            assert not isinstance(signal.to, Reference), "seen above"
-            _message(runtime, node, signal.sender, signal.to, signal.message)
+            receive_message(runtime, node, signal)
         case Probe():
             probe_arrived(runtime, signal)
         case GiveUp(reference):
@@ -120,7 +117,7 @@ def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
             if process is not None and process.unlinking.get(sender) == number:
                 del process.unlinking[sender]
         case SendExit(sender, to, reason, linked):
-            process = runtime.lookup(_item(runtime, to))
+            process = _addressee(runtime, to)
             if process is not None:
                 process.exit_signal(sender, reason, linked=linked)
         case Monitor(watcher, ref, to):
@@ -131,7 +128,7 @@ def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
             else:
                 process.watchers[ref] = (watcher, item)
         case Demonitor(_, ref, to):
-            process = runtime.lookup(_item(runtime, to))
+            process = _addressee(runtime, to)
             if process is not None:
                 process.watchers.pop(ref, None)
         case SendDown(ref, watcher, item, reason):
@@ -143,8 +140,26 @@ def receive_signal(runtime: Runtime, node: str, signal: Signal) -> None:
             assert_never(signal)
 
 
+def receive_message(runtime: Runtime, node: str, send: Send) -> None:
+    """The same for what most signals are: a message to a process, or the reply to one."""
+    to, message = send.to, send.message
+    if isinstance(to, Reference):
+        _reply(runtime, node, to, message)
+        return
+    process = _addressee(runtime, to)
+    if type(message) is not Cast:
+        _message(runtime, node, send.sender, to, process, message)
+    elif process is not None:
+        process.mailbox.post(message)
+
+
 def _item(runtime: Runtime, to: Pid | str) -> Item:
     return to if isinstance(to, Pid) else (to, runtime.node_name)
+
+
+def _addressee(runtime: Runtime, to: Pid | str) -> Process | None:
+    pid = runtime.registry.whereis(to) if isinstance(to, str) else to
+    return None if pid is None else runtime.processes.get(pid)
 
 
 def _reply(runtime: Runtime, node: str, alias: Reference, message: object) -> None:
@@ -157,8 +172,7 @@ def _reply(runtime: Runtime, node: str, alias: Reference, message: object) -> No
     call.answer(message)
 
 
-def _message(runtime: Runtime, node: str, sender: Pid, to: Pid | str, message: object) -> None:
-    process = runtime.lookup(_item(runtime, to))
+def _message(runtime: Runtime, node: str, sender: Pid, to: Pid | str, process: Process | None, message: object) -> None:
     match message:
         case Request(reference, method, tuple(args), kwargs, time_left_s, nested):
             call = CallFromNode(sender, ReplyToNode(runtime, node, reference), method, args, kwargs)

@@ -420,11 +420,13 @@ class Runtime:
 
     def send(self, sender: Pid, to: Item, message: object) -> None:
         """Post a message; silent if nobody is there."""
+        target, node = (to, to.node) if isinstance(to, Pid) else to
+        if node != self.node_name:
+            self.route.dispatch(node, Send(sender, target, message))
+            return
         process = self.lookup(to)
         if process is not None:
             process.mailbox.post(message)
-        elif node_of(to) != self.node_name:
-            self.dispatch(node_of(to), Send(sender, target_of(to), message))
 
     def exit_signal(self, sender: Pid, to: Item, reason: Reason, *, linked: bool = False) -> None:
         """Send an exit signal; silent if nobody is there."""

@@ -19,7 +19,7 @@ from ._pure.config import is_node_name
 from ._pure.ids import UNNAMED_NODE, Pid, Reference
 from .clashes import RESOLVERS
 from .error_words import FAILURE
-from .frequent_words import lower_send, read_send
+from .frequent_words import lower_plain, read_plain
 from .kinds import TEXT_MAX, kind, text_of, word
 from .messages import (
     NO_KWARGS,
@@ -99,7 +99,8 @@ def vocabulary(runtime: Runtime | None, marked: Marked) -> Vocabulary:
         **marked.functions,
         **marked.behaviours,
     }
-    return Vocabulary.of((*_WORDS, *_addresses(runtime), *marked.kinds), functions, _as_data)
+    words = Vocabulary.of((*_WORDS, *_addresses(runtime), *marked.kinds), functions, _as_data)
+    return attrs.evolve(words, lower_plain=lower_plain, read_plain=read_plain)
 
 
 def encode_signal(codec: Codec, signal: Signal) -> bytes:
@@ -281,7 +282,7 @@ _WORDS: tuple[Kind, ...] = (
     word(NodeDown, str, _TEXT_OR_NONE),
     word(Timeout),
     word(TimerFired, Reference, object, seal=1),
-    attrs.evolve(word(Send, Pid, (Pid, str, Reference), object, seal=2), lower_plain=lower_send, read_plain=read_send),
+    word(Send, Pid, (Pid, str, Reference), object, seal=2),
     word(GiveUp, Reference),
     word(Hop, Pid, Reference, str),
     word(Probe, (Pid, str), tuple, valid=_has_path),

@@ -182,7 +182,7 @@ async def test_a_connection_that_is_closed_while_something_comes_takes_no_more()
             near.connection.close("enough")
 
         near.on_receive = close
-        near.say(["one"])
+        near.say(["one", "two"])
         await near.connection_over()
     assert near.received == ["one"]
     assert near.ended_because == "enough"

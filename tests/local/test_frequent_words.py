@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from itertools import product, starmap
 from typing import Any
 
-import attrs
 import msgpack
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,13 +25,7 @@ PID, OTHER = Pid("ann@localhost", 1, 0, 7), Pid("ben@localhost", 2, 0, 8)
 REF = Reference("ann@localhost", 7, (1, 2, 3))
 WORDS = vocabulary(None, marked_in([kit]))
 CODEC = Codec(WORDS)
-PART_BY_PART = Codec(
-    Vocabulary.of(
-        [attrs.evolve(kind, lower_plain=None, read_plain=None) for kind in WORDS.kinds.values()],
-        WORDS.functions_by_name,
-        WORDS.adapt,
-    )
-)
+PART_BY_PART = Codec(Vocabulary.of(WORDS.kinds.values(), WORDS.functions_by_name, WORDS.adapt))
 
 
 def outcome(step: Callable[[Any], object], term: object) -> object:

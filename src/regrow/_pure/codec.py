@@ -15,7 +15,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Collection, Mapping
 from functools import lru_cache, partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import msgpack  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
 
@@ -98,13 +98,14 @@ class Codec:
         self._read_pid = lru_cache(PIDS_KEPT)(read_pid)
         packer: Any = _msgpack.Packer(default=self._extension_of)
         self._means: Final = Means(vocabulary, packer.pack, _Ext)
-        self._lower_plain = {kind.cls: kind.lower_plain for kind in vocabulary.kinds.values() if kind.lower_plain}
-        self._read_plain = {kind.name: kind.read_plain for kind in vocabulary.kinds.values() if kind.read_plain}
+        # Nothing in a small frame is as large as what is limited; this is `_unpack` without that.
+        self._unpack_small = partial(
+            _unpackb, object_pairs_hook=tuple, ext_hook=self._read_extension, strict_map_key=False
+        )
 
     def encode(self, term: object) -> bytes:
         """One frame, its length in front. Raises `NotPortable`; also for what is larger than a frame may be."""
-        lower_plain = self._lower_plain.get(type(term))
-        lowered = None if lower_plain is None else lower_plain(term)
+        lowered = self._vocabulary.lower_plain(term)
         try:
             body = self._means.pack(Lowering(self._means).lower(term, 1) if lowered is None else lowered)
         except (NotPortable, UnicodeEncodeError) as error:
@@ -124,20 +125,15 @@ class Codec:
         try:
             if len(body) > SCAN_BYTES_MIN:
                 _scan(body)
-            found = _unpack(body, tuple, self._read_extension)
-            term = self._at_one_look(found)
+                found = _unpack(body, tuple, self._read_extension)
+            else:
+                found = self._unpack_small(body)
+            term = self._vocabulary.read_plain(found)
             return _Reading(self._vocabulary).term(found) if term is None else term
         except BadFrame:
             raise
         except (ValueError, TypeError, OverflowError) as error:
             raise BadFrame(f"{type(error).__name__}: {error}"[:200]) from None
-
-    def _at_one_look(self, found: object) -> object | None:
-        """The object of a kind that is sent all the time, if what is in it is as plain as it is mostly."""
-        items = cast("list[object]", found) if type(found) is list else []
-        name = items[0] if items else None
-        read_plain = self._read_plain.get(name) if type(name) is str else None
-        return None if read_plain is None else read_plain(items)
 
     # -- asked by msgpack, as it comes to them
 

@@ -71,13 +71,6 @@ class Kind:
     """Gets the fields. Whatever it raises means that they do not fit."""
     fields: tuple[str, ...] = ()
     """Their names, for messages of errors."""
-    lower_plain: Callable[[Any], list[Any] | None] | None = None
-    """For a kind that is sent all the time: what msgpack packs of an object, found at one look at what is in it.
-
-    `None` if that is not to be seen at one look; then it is lowered part by part, which comes to the same.
-    """
-    read_plain: Callable[[list[Any]], object | None] | None = None
-    """The object of what msgpack has found, likewise: the same as part by part, or `None`."""
 
     def parts_of(self, value: object) -> tuple[object, ...]:
         """The fields of an object. Raises `NotPortable`."""
@@ -101,6 +94,13 @@ class Vocabulary:
     functions_by_name: Mapping[str, Callable[..., object]] = attrs.field(factory=dict[str, Callable[..., object]])
     adapt: Callable[[object], object] = attrs.field(default=lambda value: value)
     """Turns a value of no known kind into one of a known kind, if it can; else returns it as it is."""
+    lower_plain: Callable[[object], list[Any] | None] = attrs.field(default=lambda _term: None)
+    """For what is sent all the time: what msgpack packs of it, if that is to be seen at one look, else `None`.
+
+    It is the same as what comes of its parts, one by one.
+    """
+    read_plain: Callable[[Any], object | None] = attrs.field(default=lambda _found: None)
+    """The term that stands for what msgpack has found, likewise."""
 
     @classmethod
     def of(
