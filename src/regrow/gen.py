@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ._pure.ids import Reference
-from .call_cycles import begin_wait, waiting
+from ._pure.ids import Pid, Reference
+from .call_cycles import begin_wait, held_up_by
 from .errors import CallingSelf, MailboxFull, NoProcess
 from .mailbox import NOT_HANDLED
 from .messages import Call, Failure, result_of
 from .refs import Dest, ServerRef, item_of, runtime_for
 from .runtime import Process, Runtime, current
-from .signals import GiveUp, Item, Send, node_of, target_of
+from .signals import GiveUp, Item, Send, node_of
 
 
 async def request(
@@ -80,7 +80,8 @@ async def request(
 async def _ask_far(runtime: Runtime, item: Item, call: Call, timeout_s: float | None) -> Any:
     """The same with a server on another node."""
     check_timeout(timeout_s)
-    with waiting(runtime, call, item) as held_up:
+    held_up = held_up_by(runtime, call, item)
+    try:
         reference = post_far(runtime, item, call, timeout_s, None if held_up is None else held_up.waits_nested)
         try:
             if timeout_s is not None:
@@ -89,6 +90,9 @@ async def _ask_far(runtime: Runtime, item: Item, call: Call, timeout_s: float | 
         finally:
             give_up(runtime, item, call)
             del runtime.aliases[reference]
+    finally:
+        if held_up is not None:
+            held_up.waits_for = None
 
 
 def post_far(
@@ -98,17 +102,17 @@ def post_far(
 
     `nested` is as for `Call.envelope`. Raises `NoProcess` if it is this node that has no such process, `NotPortable`.
     """
-    node, to = node_of(item), target_of(item)
+    to, node = (item, item.node) if isinstance(item, Pid) else item
     if node == runtime.node_name:
         raise NoProcess(to)
     reference = call.reference = runtime.make_ref()
-    runtime.aliases[reference] = call
-    call.keep_in(runtime.outgoing.setdefault(node, {}))
+    runtime.aliases[reference] = (node, call)
     # A process of another node in this interpreter calls through a reference of this one as an outsider would.
     sender = call.caller if call.caller in runtime.processes else None
     try:
         left_s = None if timeout_s is None else float(timeout_s)
-        runtime.dispatch(node, Send(sender or runtime.nobody, to, call.envelope(reference, left_s, nested)))
+        envelope = call.envelope(reference, left_s, nested)
+        runtime.route.dispatch(node, Send(sender or runtime.nobody, to, envelope))
     except BaseException:
         call.withdraw()
         runtime.aliases.pop(reference, None)

@@ -54,7 +54,7 @@ class ReplyToNode:
             self._send(self._instead_of(value, error))
 
     def _send(self, value: object) -> None:
-        self.runtime.dispatch(self.node, Send(self.runtime.nobody, self.reference, value))
+        self.runtime.route.dispatch(self.node, Send(self.runtime.nobody, self.reference, value))
 
     def _instead_of(self, value: object, refusal: NotPortable) -> object:
         """What is said in place of what can't leave this node."""
@@ -147,7 +147,9 @@ def receive_message(runtime: Runtime, node: str, send: Send) -> None:
         _reply(runtime, node, to, message)
         return
     process = _addressee(runtime, to)
-    if type(message) is not Cast:
+    if type(message) is Request:
+        _request(runtime, node, send.sender, to, process, message)
+    elif type(message) is not Cast:
         _message(runtime, node, send.sender, to, process, message)
     elif process is not None:
         process.mailbox.post(message)
@@ -164,24 +166,30 @@ def _addressee(runtime: Runtime, to: Pid | str) -> Process | None:
 
 def _reply(runtime: Runtime, node: str, alias: Reference, message: object) -> None:
     """What the node answers to a call; dropped if that is over, or was put to another node."""
-    call = runtime.aliases.get(alias)
-    if call is None or call not in runtime.outgoing.get(node, {}):
+    asked, call = runtime.aliases.get(alias, (None, None))
+    if call is None or asked != node:
         return
     if isinstance(message, Unreadable):
         message = Failure(RemoteError("NotPortable", f"{runtime.node_name} cannot read the reply: {message.why}"))
     call.answer(message)
 
 
+def _request(runtime: Runtime, node: str, sender: Pid, to: Pid | str, process: Process | None, asked: Request) -> None:
+    reply = ReplyToNode(runtime, node, asked.reference)
+    if isinstance(asked.args, Unreadable):
+        _cannot_read(reply, "arguments", asked.args.why)
+        return
+    call = CallFromNode(sender, reply, asked.method, asked.args, asked.kwargs)
+    mailbox = _mailbox_for(call, process, to, asked.time_left_s)
+    if mailbox is not None:
+        mailbox.post(call)
+    if asked.nested is not None and process is not None:
+        request_arrived(process, sender, asked.reference, asked.nested)
+
+
 def _message(runtime: Runtime, node: str, sender: Pid, to: Pid | str, process: Process | None, message: object) -> None:
     match message:
-        case Request(reference, method, tuple(args), kwargs, time_left_s, nested):
-            call = CallFromNode(sender, ReplyToNode(runtime, node, reference), method, args, kwargs)
-            mailbox = _mailbox_for(call, process, to, time_left_s)
-            if mailbox is not None:
-                mailbox.post(call)
-            if nested is not None and process is not None:
-                request_arrived(process, sender, reference, nested)
-        case Request(reference, _, Unreadable(why)) | SystemAsk(reference, Unreadable(why)):
+        case SystemAsk(reference, Unreadable(why)):
             _cannot_read(ReplyToNode(runtime, node, reference), "arguments", why)
         case Deliver(reference, Unreadable(why)):
             _cannot_read(ReplyToNode(runtime, node, reference), "message", why)
@@ -246,8 +254,9 @@ def node_up(runtime: Runtime, node: str) -> None:
 
 def node_down(runtime: Runtime, node: str, reason: str) -> None:
     """A node is lost. Whoever was tied to one of its processes hears of that first: links, then monitors."""
-    for call in list(runtime.outgoing.pop(node, {})):
-        call.server_ended(NoConnection())
+    for asked, call in list(runtime.aliases.values()):
+        if asked == node:
+            call.server_ended(NoConnection())
     for process in list(runtime.processes.values()):
         _lose_node(runtime, process, node)
         tell_node_monitor(process, node)

@@ -318,9 +318,8 @@ class Runtime:
         self.home = home
         self.processes: dict[Pid, Process] = {}
         self.registry = Registry()
-        self.aliases: dict[Reference, Call] = {}  # calls to other nodes, by the reference that their reply will bear
-        self.incoming: dict[Reference, Call] = {}  # calls of other nodes that are not answered, by the same reference
-        self.outgoing: dict[str, dict[From, bool]] = {}  # the same by node
+        self.aliases: dict[Reference, tuple[str, Call]] = {}  # calls to which nodes, by what their replies go to
+        self.incoming: dict[Reference, Call] = {}  # calls of other nodes that are not answered, by the same
         self.timers = Timers(clock)
         self.process_timers = ProcessTimers(self.timers)
         self.reports = Reports(node_name)
@@ -461,7 +460,7 @@ class Runtime:
                 if process is not None:
                     process.unlinking.pop(to, None)  # there is nobody to acknowledge it
             case Send(_, _, Request(reference) | Deliver(reference) | SystemAsk(reference)):
-                call = self.aliases.get(reference)
+                _, call = self.aliases.get(reference, (node, None))
                 if call is not None:
                     call.server_ended(NoConnection())
             case _:
@@ -474,7 +473,7 @@ class Runtime:
         return (
             *(f"process {process.label} {pid}" for pid, process in self.processes.items()),
             *(f"name {name}" for name in self.registry),
-            *(f"call {call!r}" for call in self.aliases.values()),
+            *(f"call {call!r}" for _, call in self.aliases.values()),
             *([f"{len(self.timers)} timers"] if len(self.timers) else []),
         )
 
