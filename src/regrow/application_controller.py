@@ -490,5 +490,4 @@ def _settle_all(promises: list[Promise], outcome: object) -> None:
     waiting = promises.copy()
     promises.clear()
     for promise in waiting:
-        if not promise.done():
-            promise.set_result(outcome)
+        promise.settle(outcome)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from contextlib import suppress
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from types import FunctionType
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 
 from .errors import CallTimeout, NoProcess, ServerExited
 from .gen import request
@@ -43,7 +44,7 @@ def gen_send_request(dest: Dest, request_: object) -> SentRequest[Any]:
 
 def gen_cast(dest: Dest, request_: object) -> None:
     """Cast in the OTP form: the server's `handle_cast` gets the request. Never waits, never fails."""
-    OTP_CAST(dest, request_)
+    _otp_cast(dest, request_)
 
 
 async def multi_call(
@@ -130,28 +131,67 @@ class CallWithinDeadline(BoundCall[S_contra, P, R]):
         return min((each for each in (self._timeout_s, left_s) if each is not None), default=None)
 
 
-class BoundCast(Generic[S_contra, P]):
+class BoundCast(Protocol[S_contra, P]):
     """A `@cast` handler seen from outside: called with a reference and the handler's arguments."""
-
-    def __init__(self, method: str | None, doc: str | None) -> None:
-        self._method = method  # None for the OTP form
-        self.__doc__ = doc
 
     def __call__(self, ref: Server[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Send the request. Never waits, never fails."""
-        if type(ref) is ServerRef and ref.mailbox is not None:  # mostly it is: the way there without a detour
-            at_rest = ref.mailbox.at_rest
-            if at_rest is None or at_rest.handle(Cast, None, self._method, args, kwargs) is NOT_HANDLED:
-                ref.mailbox.post(Cast(self._method, args, kwargs))
-            return
-        runtime = runtime_for(ref)
-        with suppress(NoProcess):
-            deliver(runtime, runtime.sender(), ref, Cast(self._method, args, kwargs))
+        ...
 
     def abcast(self, nodes: Iterable[str] | None, name: Name[S_contra], /, *args: P.args, **kwargs: P.kwargs) -> None:
         """Cast to the servers of that name on these nodes, or on this one and all that are connected; as `abcast`."""
+        ...
+
+
+# -- what stands in a class for its handlers
+
+
+def call_function(
+    method: str, timeout_s: float | None, handler: Callable[..., Any], owner: type[object]
+) -> FunctionType:
+    """A `BoundCall` that is the plain method as well, if it is called on an object of the class."""
+
+    def called(ref: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if type(ref) is ServerRef or not isinstance(ref, owner):
+            return request(ref, method, args, kwargs, timeout_s)  # pyright: ignore[reportUnknownArgumentType]
+        return handler(ref, *args, **kwargs)
+
+    bound = BoundCall[Any, Any, Any](method, timeout_s, handler.__doc__)
+    for verb in (bound.send_request, bound.multi_call, bound.with_timeout, bound.within_deadline):
+        setattr(called, verb.__name__, verb)
+    return cast("FunctionType", called)
+
+
+def cast_function(method: str | None, handler: Callable[..., Any], owner: type[object]) -> FunctionType:
+    """A `BoundCast` that is the plain method as well, if it is called on an object of the class."""
+
+    def told(ref: Any, /, *args: Any, **kwargs: Any) -> Any:
+        if type(ref) is ServerRef and ref.mailbox is not None:  # mostly it is: the way there without a detour
+            at_rest = ref.mailbox.at_rest
+            if at_rest is None or at_rest.handle(Cast, None, method, args, kwargs) is NOT_HANDLED:
+                ref.mailbox.post(Cast(method, args, kwargs))
+            return None
+        if isinstance(ref, owner):
+            return handler(ref, *args, **kwargs)
+        to: Dest = ref  # pyright: ignore[reportUnknownVariableType]
+        runtime = runtime_for(to)
+        with suppress(NoProcess):
+            deliver(runtime, runtime.sender(), to, Cast(method, args, kwargs))
+        return None
+
+    def abcast(nodes: Iterable[str] | None, name: Name[Any], /, *args: Any, **kwargs: Any) -> None:
         for node in node_names(here().runtime, nodes):
-            self(name.at(node), *args, **kwargs)
+            told(name.at(node), *args, **kwargs)
+
+    setattr(told, abcast.__name__, abcast)
+    return cast("FunctionType", told)
+
+
+class _NoClass:
+    """What the OTP form belongs to."""
+
+
+_otp_cast: Any = cast_function(None, lambda: None, _NoClass)
 
 
 async def send_wait(dest: Dest, message: object, timeout: float | None = CALL_TIMEOUT_S) -> None:
@@ -162,9 +202,6 @@ async def send_wait(dest: Dest, message: object, timeout: float | None = CALL_TI
     `CallError`. The message may not leave this node: `NotPortable`.
     """
     await request(dest, "send_wait", (message,), NO_KWARGS, timeout, Delivery)
-
-
-OTP_CAST: Any = BoundCast[Any, Any](None, None)
 
 
 # -- system messages

@@ -11,7 +11,7 @@ from anyio import CancelScope, create_task_group
 from ._pure.codec import TICK, BadFrame, Codec, FrameReader
 from ._pure.handshake import Identity
 from ._pure.membership import Ticker
-from .messages import Promise, settle
+from .messages import Promise
 from .runtime import Runtime
 from .timers import Timer
 from .transport import ByteStream, PromptStream
@@ -163,7 +163,7 @@ class Connection:
     def _wake_writer(self) -> None:
         writer, self._writer = self._writer, None
         if writer is not None:
-            settle(writer)
+            writer.settle()
 
     def _look(self) -> None:
         """Four times in the tick time: is a tick due, is the peer lost?"""

@@ -296,8 +296,7 @@ class DistributionController:
     def _settle(self, shared: Shared, outcome: object) -> None:
         takers, shared.takers = shared.takers, []
         for promise in takers:
-            if not promise.done():
-                promise.set_result(outcome)
+            promise.settle(outcome)
 
 
 def _shared(me: str, config: Distributed) -> Shared:

@@ -60,7 +60,10 @@ async def request(
     if call is not begun:
         if server.exiting is not None:
             call.keep_in(server.requests)  # its mailbox takes nothing any more: the answer is that it has ended
-        call.enter(mailbox)
+        if kind is Call:
+            mailbox.post(call)
+        else:
+            call.enter(mailbox)
     if timeout_s is not None and call.is_open:
         runtime.timers.expire_after(timeout_s, call)
     try:

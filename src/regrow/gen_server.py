@@ -167,75 +167,77 @@ class ServerRunner:
     async def _serve(self, process: Process, server: GenServer) -> NoReturn:
         """Handle messages until something is raised."""
         # Kept whole, with the handlers of calls and casts run in here: a step in between would cost each of them.
-        mailbox, in_place = process.mailbox, self._in_place
-        handled = 0
+        mailbox = process.mailbox
         while True:
-            if handled == DRAIN_MAX:
-                handled = 0
-                await process.runtime.backend.checkpoint()
-            if self.continuations and process.exiting is None:
-                handled += 1
-                await self._continue(process, server, self.continuations.pop(0))
-                continue
-            if not mailbox.queue:
-                handled = 0
-                if self.idle_s is not None:
-                    await self._wait(process, self.idle_s)
-                elif in_place is None or process.debug is not None:
-                    await mailbox.wait()
-                else:
-                    in_place.rest()
-                    await mailbox.wait()
-                    await in_place.rise()
-                continue
-            handled += 1
-            message = mailbox.queue.popleft()
-            if type(message) is SystemRequest:
-                await handle_system(process, message)
-                continue
-            self.idle_s = None
-            process.last_message = message
-            if process.debug is not None:
-                tell(process, In(message))
-            if isinstance(message, Call):
-                if server.drop_expired and not message.is_open:
+            calls, casts = server.call_handlers, server.cast_handlers
+            for _ in range(DRAIN_MAX):
+                if self.continuations and process.exiting is None:
+                    await self._continue(process, server, self.continuations.pop(0))
                     continue
-                handlers = server.call_handlers
-            elif type(message) is Cast:
-                handlers = server.cast_handlers
-            else:
-                await self._handle(process, server, message)
-                continue
-            if message.method is None:
-                await self._handle(process, server, message)
-                continue
-            handler = handlers.get(message.method)
-            if handler is None:
-                result: Any = no_handler(server, message)
-            else:
-                try:
-                    if len(message.args) == 1 and not message.kwargs:
-                        result = handler(server, message.args[0])  # as most are: to unpack them costs a third more
+                if not mailbox.queue:
+                    if self.idle_s is None and self._in_place is None:
+                        await mailbox.wait()
                     else:
-                        result = handler(server, *message.args, **message.kwargs)
-                    if type(result) is CoroutineType:
-                        result = await result  # pyright: ignore[reportUnknownVariableType]
-                except TypeError as error:
-                    if not is_misfit(error, handler, server, message):
-                        raise
-                    result = Failure(error.with_traceback(None))
-            if isinstance(message, Call):  # not by way of `conclude`
-                give_answer(process, message, result)  # pyright: ignore[reportUnknownArgumentType]
-            elif isinstance(result, Failure):
-                conclude(process, message, result)
+                        await self._wait(process)
+                    break
+                message = mailbox.queue.popleft()
+                if type(message) is SystemRequest:
+                    await handle_system(process, message)
+                    break  # it may be of another class now
+                self.idle_s = None
+                process.last_message = message
+                if process.debug is not None:
+                    tell(process, In(message))
+                if type(message) is Cast:
+                    handler = casts.get(message.method)
+                elif isinstance(message, Call):
+                    if server.drop_expired and not message.is_open:
+                        continue
+                    handler = calls.get(message.method)
+                else:
+                    await self._handle(process, server, message)
+                    continue
+                if handler is None:
+                    if message.method is None:
+                        await self._handle(process, server, message)
+                        continue
+                    result: Any = no_handler(server, message)
+                else:
+                    try:
+                        if len(message.args) == 1 and not message.kwargs:
+                            result = handler(server, message.args[0])  # as most are: to unpack them costs a third more
+                        else:
+                            result = handler(server, *message.args, **message.kwargs)
+                        if type(result) is CoroutineType:
+                            result = await result  # pyright: ignore[reportUnknownVariableType]
+                    except TypeError as error:
+                        if not is_misfit(error, handler, server, message):
+                            raise
+                        result = Failure(error.with_traceback(None))
+                if type(message) is not Cast:  # not by way of `conclude`
+                    give_answer(process, message, result)  # pyright: ignore[reportUnknownArgumentType]
+                elif type(result) is Failure:  # pyright: ignore[reportUnknownArgumentType]
+                    conclude(process, message, result)
+            else:
+                await process.runtime.backend.checkpoint()
 
     async def _continue(self, process: Process, server: GenServer, token: object) -> None:
         message = process.last_message = Continue(token)
         tell(process, In(message))
         await finish(server.handle_continue(token))
 
-    async def _wait(self, process: Process, idle_s: float) -> None:
-        """Return when there is a message, or a `Timeout` in its place."""
+    async def _wait(self, process: Process) -> None:
+        """Return when there may be a message, or a `Timeout` in its place."""
+        if self.idle_s is not None:
+            await self._wait_idle(process, self.idle_s)
+        elif self._in_place is None or process.debug is not None:
+            await process.mailbox.wait()
+        else:
+            self._in_place.rest()
+            await process.mailbox.wait()
+            await self._in_place.rise()
+
+    async def _wait_idle(self, process: Process, idle_s: float) -> None:
         mailbox = process.mailbox
         timer = process.runtime.timers.after(idle_s, mailbox.wake)
         try:

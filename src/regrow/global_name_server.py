@@ -118,7 +118,7 @@ class GlobalNameServer:
     async def _over(self, begin: Callable[[int], list[Action]]) -> Pid | None:
         """Begin something that other nodes have to hear of, and wait until it is over. Given up, it is undone."""
         promise = self._runtime.backend.promise()
-        ticket = self._ticket(promise.set_result)
+        ticket = self._ticket(promise.settle)
         try:
             self._perform(begin(ticket))
             return cast("Pid | None", await promise)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
-from types import CoroutineType
-from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
+from functools import update_wrapper
+from types import CoroutineType, FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
-from .calls import CALL_TIMEOUT_S, BoundCall, BoundCast
+from .calls import CALL_TIMEOUT_S, BoundCall, BoundCast, call_function, cast_function
 from .errors import NO_REPLY, UnknownRequest, short
 from .messages import Call, Cast, Failure, From
 from .refs import Behaviour
@@ -65,58 +66,56 @@ class Deferred(Generic[R]):
 
 
 class CallHandler(Generic[P, L_co]):
-    """What `@call` makes of a method: on the class a typed call, on the object the plain method."""
+    """What `@call` makes of a method: on the class a typed call, on the object the plain method.
+
+    In the class a function takes its place, which is both. No other kind of attribute is reached as fast, and each
+    request would pay for that.
+    """
 
     def __init__(self, handler: Callable[Concatenate[Any, P], L_co], timeout_s: float | None) -> None:
-        self.handler = handler
-        self.__doc__ = handler.__doc__
-        self.__closure__ = getattr(handler, "__closure__", None)  # attrs mends `super()` in slotted classes by it
+        self._handler = handler
         self._timeout_s = timeout_s
-        self._from_outside: BoundCall[Any, Any, Any]
 
-    def __set_name__(self, _owner: type[object], name: str) -> None:
-        self._from_outside = BoundCall(name, self._timeout_s, self.handler.__doc__)
+    def __set_name__(self, owner: type[object], name: str) -> None:
+        function = call_function(name, self._timeout_s, self._handler, owner)
+        setattr(owner, name, _in_place_of(self._handler, function, CallHandler))
 
-    @overload
-    def __get__(  # pyright: ignore[reportOverlappingOverload]
-        self: CallHandler[P, Coroutine[Any, Any, Deferred[R]]], instance: None, owner: type[S]
-    ) -> BoundCall[S, P, R]: ...
-    @overload
-    def __get__(  # pyright: ignore[reportOverlappingOverload]
-        self: CallHandler[P, Coroutine[Any, Any, R | Deferred[R]]], instance: None, owner: type[S]
-    ) -> BoundCall[S, P, R]: ...
-    @overload
-    def __get__(self: CallHandler[P, Deferred[R]], instance: None, owner: type[S]) -> BoundCall[S, P, R]: ...
-    @overload
-    def __get__(self: CallHandler[P, R | Deferred[R]], instance: None, owner: type[S]) -> BoundCall[S, P, R]: ...
-    @overload
-    def __get__(self, instance: Behaviour, owner: type[S]) -> Callable[P, L_co]: ...
-    def __get__(self, instance: Behaviour | None, owner: type[Any]) -> Any:
-        if instance is None:
-            return self._from_outside
-        return self.handler.__get__(instance, owner)
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(  # pyright: ignore[reportOverlappingOverload]
+            self: CallHandler[P, Coroutine[Any, Any, Deferred[R]]], instance: None, owner: type[S]
+        ) -> BoundCall[S, P, R]: ...
+        @overload
+        def __get__(  # pyright: ignore[reportOverlappingOverload]
+            self: CallHandler[P, Coroutine[Any, Any, R | Deferred[R]]], instance: None, owner: type[S]
+        ) -> BoundCall[S, P, R]: ...
+        @overload
+        def __get__(self: CallHandler[P, Deferred[R]], instance: None, owner: type[S]) -> BoundCall[S, P, R]: ...
+        @overload
+        def __get__(self: CallHandler[P, R | Deferred[R]], instance: None, owner: type[S]) -> BoundCall[S, P, R]: ...
+        @overload
+        def __get__(self, instance: Behaviour, owner: type[S]) -> Callable[P, L_co]: ...
+        def __get__(self, instance: Behaviour | None, owner: type[Any]) -> Any: ...
 
 
 class CastHandler(Generic[P, L]):
     """What `@cast` makes of a method: on the class a typed cast, on the object the plain method."""
 
     def __init__(self, handler: Callable[Concatenate[Any, P], L]) -> None:
-        self.handler = handler
-        self.__doc__ = handler.__doc__
-        self.__closure__ = getattr(handler, "__closure__", None)  # as in CallHandler
-        self._from_outside: BoundCast[Any, Any]
+        self._handler = handler
 
-    def __set_name__(self, _owner: type[object], name: str) -> None:
-        self._from_outside = BoundCast(name, self.handler.__doc__)
+    def __set_name__(self, owner: type[object], name: str) -> None:
+        function = cast_function(name, self._handler, owner)
+        setattr(owner, name, _in_place_of(self._handler, function, CastHandler))
 
-    @overload
-    def __get__(self, instance: None, owner: type[S]) -> BoundCast[S, P]: ...
-    @overload
-    def __get__(self, instance: Behaviour, owner: type[S]) -> Callable[P, L]: ...
-    def __get__(self, instance: Behaviour | None, owner: type[Any]) -> Any:
-        if instance is None:
-            return self._from_outside
-        return self.handler.__get__(instance, owner)
+    if TYPE_CHECKING:
+
+        @overload
+        def __get__(self, instance: None, owner: type[S]) -> BoundCast[S, P]: ...
+        @overload
+        def __get__(self, instance: Behaviour, owner: type[S]) -> Callable[P, L]: ...
+        def __get__(self, instance: Behaviour | None, owner: type[Any]) -> Any: ...
 
 
 class CallDecorator:
@@ -156,8 +155,9 @@ def cast(handler: Any, /) -> Any:
 class Handling(Behaviour):
     """A behaviour whose methods may be marked as calls and casts."""
 
-    call_handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
-    cast_handlers: ClassVar[Mapping[str, Callable[..., Any]]] = {}
+    call_handlers: ClassVar[Mapping[str | None, Callable[..., Any]]] = {}
+    """By method; messages of the OTP form have none."""
+    cast_handlers: ClassVar[Mapping[str | None, Callable[..., Any]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -165,12 +165,32 @@ class Handling(Behaviour):
         cls.cast_handlers = _marked(cls, CastHandler)
 
 
-def _marked(cls: type[object], mark: type[CallHandler[Any, Any]] | type[CastHandler[Any, Any]]) -> dict[str, Any]:
+MARK = "regrow_mark"  # borne by a function that is there for a marked method: by what that was marked
+
+
+def _in_place_of(handler: Callable[..., Any], function: FunctionType, mark: type[object]) -> FunctionType:
+    """The function, in the handler's place in its class, and looking like it.
+
+    attrs makes slotted classes anew, and then mends what methods know of their class, which is in their cells: so the
+    function shares that of a handler that uses `super()`.
+    """
+    cells = dict(zip(function.__code__.co_freevars, function.__closure__ or (), strict=True))
+    if isinstance(handler, FunctionType) and "__class__" in handler.__code__.co_freevars:
+        cells["owner"] = (handler.__closure__ or ())[handler.__code__.co_freevars.index("__class__")]
+    placed = FunctionType(function.__code__, function.__globals__, closure=(*cells.values(),))
+    setattr(placed, MARK, mark)
+    vars(placed).update(vars(function))
+    update_wrapper(placed, handler)
+    return placed
+
+
+def _marked(
+    cls: type[object], mark: type[CallHandler[Any, Any]] | type[CastHandler[Any, Any]]
+) -> dict[str | None, Callable[..., Any]]:
     """The handlers of a class by name: whatever is marked somewhere in its ancestry, as overridden last."""
-    names = {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, mark)}
+    names = {name for base in cls.__mro__ for name, value in vars(base).items() if getattr(value, MARK, None) is mark}
     found = {name: next(vars(base)[name] for base in cls.__mro__ if name in vars(base)) for name in sorted(names)}
-    marks = (CallHandler, CastHandler)
-    return {name: value.handler if isinstance(value, marks) else value for name, value in found.items()}
+    return {name: value.__wrapped__ if hasattr(value, MARK) else value for name, value in found.items()}
 
 
 async def run_call(process: Process, server: Handling, message: Call, refusals: tuple[type[Exception], ...]) -> None:

@@ -29,7 +29,7 @@ _NO_REPLIES = frozenset({CoroutineType, Failure, NoReply, Call})  # what a handl
 _NOTHING = object()
 
 
-def plain(*handlers: tuple[Handler, Mapping[str, Handler]]) -> PlainHandlers | None:
+def plain(*handlers: tuple[Handler, Handlers]) -> PlainHandlers | None:
     """The handlers of calls and of casts that are no coroutines, each after the OTP form; `None` if there are none."""
     calls, casts = ({None: otp_form, **by_method} for otp_form, by_method in handlers)
     found = {Call: _plain(calls), Cast: _plain(casts)}

@@ -16,7 +16,6 @@ from ._pure.codec import BadFrame
 from ._pure.ids import Pid
 from ._pure.locks import Lock, Locks
 from .kinds import word
-from .messages import settle
 from .net_kernel import NetKernel
 from .questions import Answer, Ask, Questions
 from .runtime import Process, Runtime
@@ -140,7 +139,7 @@ class LockServer:
 
     async def _pause(self, seconds: float) -> None:
         promise = self._runtime.backend.promise()
-        timer = self._runtime.timers.after(random.uniform(seconds / 2, seconds), lambda: settle(promise))
+        timer = self._runtime.timers.after(random.uniform(seconds / 2, seconds), promise.settle)
         try:
             await promise
         finally:

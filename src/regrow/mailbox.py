@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 
 from ._backends import Backend
 from ._pure.ids import Pid
-from .messages import Call, Cast, From, Promise, settle
+from .messages import Call, Cast, From, Promise
 
 EMPTY: Final[deque[object]] = deque(maxlen=0)  # of all that never had a message: a tenth of an idle server less
 NOT_HANDLED: Final = object()
@@ -63,8 +63,7 @@ class Mailbox:
         waiter = self.waiter
         if waiter is not None:
             self.waiter = self.at_rest = None
-            if not waiter.done():  # as `settle` does: a step that each message would pay for
-                waiter.set_result(None)
+            waiter.settle()
 
     def post_system(self, message: object) -> None:
         """Add what no bound may drop: an exit, a down, a system message."""
@@ -96,7 +95,7 @@ class Mailbox:
         waiter, self.waiter = self.waiter, None
         self.at_rest = None
         if waiter is not None:
-            settle(waiter)
+            waiter.settle()
 
     def wait(self) -> Promise:
         """To be awaited: something was posted after this, or `wake` was called. Look at the queue before."""

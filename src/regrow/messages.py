@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
-from typing import Any, ClassVar, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol, final
 
 import attrs
 
@@ -83,15 +83,12 @@ class Continue:
 class Promise(Protocol):
     """One value to come, awaited by one task at most. Each backend has its own."""
 
-    def set_result(self, value: Any, /) -> None: ...
+    def settle(self, value: Any = None, /) -> None:
+        """Wake who waits for it with this value, unless there was one before, or nobody waits any more."""
+        ...
+
     def done(self) -> bool: ...
     def __await__(self) -> Generator[Any, Any, Any]: ...
-
-
-def settle(promise: Promise) -> None:
-    """Wake whoever waits for the promise, if nobody has yet."""
-    if not promise.done():
-        promise.set_result(None)
 
 
 @attrs.frozen
@@ -136,14 +133,21 @@ class From:
         """The caller gave up or was answered; whether the request was still open."""
         was_open, self.is_open = self.is_open, False
         if self._kept_in is not None:
-            del self._kept_in[self]
-            self._kept_in = None
+            self._leave()
         return was_open
 
     def answer(self, value: object) -> None:
         """Send the reply, or a `Failure`; does nothing if the caller was answered or has given up."""
-        if self.withdraw() and not self.promise.done():
-            self.promise.set_result(value)
+        if self.is_open:
+            self.is_open = False  # not by way of `withdraw`: each call comes through here
+            if self._kept_in is not None:
+                self._leave()
+            self.promise.settle(value)
+
+    def _leave(self) -> None:
+        if self._kept_in is not None:
+            del self._kept_in[self]
+            self._kept_in = None
 
     def server_ended(self, reason: Reason) -> None:
         """The server ended with the request open."""
@@ -207,6 +211,7 @@ class Call(From):
         self.answer(Failure(CallTimeout(describe(self.method, self.args, self.kwargs), timeout_s)))
 
 
+@final
 class Cast(SealsItself):
     """A request that wants no reply. `method` is None in the OTP form, whose request is then `args[0]`."""
 
@@ -302,5 +307,4 @@ __all__ = [
     "TimerFired",
     "describe",
     "result_of",
-    "settle",
 ]

@@ -22,7 +22,7 @@ from ._pure.handshake import CHALLENGE_BYTES, HANDSHAKE_S, HandshakeError, Ident
 from ._pure.ids import Pid
 from .connection import BACKLOG_BYTES_MAX, CLOSED_BY_PEER, DISCONNECTED, RESTARTED, Connection
 from .greeting import greet, receive_greeting
-from .messages import Promise, settle
+from .messages import Promise
 from .remote import node_down, node_up, receive_message, receive_signal, tell_node_monitor
 from .runtime import Process, Runtime
 from .signals import Send, SendExit, Signal, UnlinkAck
@@ -139,11 +139,11 @@ class NetKernel:
 
         def look(_node: str = "", _came: bool = True) -> None:
             if set(nodes) <= set(self.connected()):
-                settle(done)
+                done.settle()
 
         dial()
         if not math.isinf(timeout_s):
-            running.append(timers.after(timeout_s, lambda: settle(done)))
+            running.append(timers.after(timeout_s, done.settle))
         self.watchers.append(look)
         look()
         try:
@@ -273,7 +273,7 @@ class NetKernel:
             self._runtime.undelivered(node, signal)
         self._tell_node_monitors(node)
         for waiter in attempt.waiters:
-            settle(waiter)
+            waiter.settle()
 
     async def _accept(self, stream: ByteStream) -> None:
         """Somebody connected; if they prove to be a node of ours, the connection lives in this task."""
@@ -358,7 +358,7 @@ class NetKernel:
             for frame, _signal in attempt.frames:
                 connection.send(frame)
             for waiter in attempt.waiters:
-                settle(waiter)
+                waiter.settle()
         connection.send(self._codec.encode(Mesh(tuple(others))))
         self._runtime.reports.progress(f"{node} connected")
         node_up(self._runtime, node)

@@ -314,8 +314,7 @@ class _Running:
         ready = self.runtime.backend.promise()
 
         def listens(error: BaseException | None) -> None:
-            if not ready.done():
-                ready.set_result(error)
+            ready.settle(error)
 
         self._group.start_soon(net.run, listens, name=f"net kernel of {node.name}")
         try:

@@ -54,11 +54,11 @@ class Questions:
     def answered(self, node: str, answer: Answer) -> None:
         """An answer has come; nobody may be waiting for it any more."""
         asked, promise = self._open.get(answer.number, ("", None))
-        if promise is not None and asked == node and not promise.done():
-            promise.set_result(answer.value)
+        if promise is not None and asked == node:
+            promise.settle(answer.value)
 
     def lost(self, node: str) -> None:
         """The node will not answer."""
         for asked, promise in self._open.values():
-            if asked == node and not promise.done():
-                promise.set_result(None)
+            if asked == node:
+                promise.settle()

@@ -46,7 +46,7 @@ class ReplyToNode:
     def done(self) -> bool:
         return self._done
 
-    def set_result(self, value: Any, /) -> None:
+    def settle(self, value: Any = None, /) -> None:
         self._done = True
         try:
             self._send(value)
@@ -89,6 +89,10 @@ class CallFromNode(Call):
     def withdraw(self) -> bool:
         self._reply.runtime.incoming.pop(self._reply.reference, None)
         return super().withdraw()
+
+    def answer(self, value: object) -> None:
+        self._reply.runtime.incoming.pop(self._reply.reference, None)
+        super().answer(value)
 
     def expire(self, timeout_s: float) -> None:
         self.withdraw()
@@ -217,7 +221,7 @@ def _message(runtime: Runtime, node: str, sender: Pid, to: Pid | str, process: P
 
 def _cannot_read(reply: ReplyToNode, what: str, why: str) -> None:
     text = f"{reply.runtime.node_name} cannot read the {what}: {why}"
-    reply.set_result(Failure(RemoteError("NotPortable", text)))
+    reply.settle(Failure(RemoteError("NotPortable", text)))
 
 
 def _mailbox_for(
@@ -225,7 +229,7 @@ def _mailbox_for(
 ) -> Mailbox | None:
     """Where a request that arrives is put; nowhere if it comes too late, and its sender is told so."""
     if process is None:
-        call.promise.set_result(Failure(NoProcess(to)))
+        call.promise.settle(Failure(NoProcess(to)))
         return None
     if process.exiting is not None:
         call.keep_in(process.requests)  # the answer is that it has ended

@@ -26,7 +26,7 @@ from .clock import Clock
 from .debug import Debug
 from .errors import NotAProcess, NotInNode, StartError, StartFailed, exit_reason
 from .mailbox import Mailbox
-from .messages import Call, Deliver, Down, Exit, Failure, From, Promise, Request, Starting, settle
+from .messages import Call, Deliver, Down, Exit, Failure, From, Promise, Request, Starting
 from .nest import BuryChildren, Nest
 from .process_timers import ProcessTimers
 from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, interrupt_in, is_quiet
@@ -265,7 +265,7 @@ class Process(Relations):
         if self.started is not None and failed_start:
             self.started.answer(Failure(self.start_error or StartFailed(reason)))
         for waiter in self.waiters:
-            settle(waiter)
+            waiter.settle()
         if self.on_end is not None:
             self.on_end(reason)
         self.mailbox.owner = None  # references hold on to the mailbox
@@ -275,7 +275,7 @@ class Process(Relations):
         if self.ended is None:
             promise = self.runtime.backend.promise()
             self.waiters = (*self.waiters, promise)
-            timer = None if timeout_s is None else self.runtime.timers.after(timeout_s, lambda: settle(promise))
+            timer = None if timeout_s is None else self.runtime.timers.after(timeout_s, promise.settle)
             try:
                 await promise
             finally:

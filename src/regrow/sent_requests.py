@@ -9,7 +9,7 @@ from typing import Any, Final, Generic, TypeVar
 from .call_cycles import waiting
 from .errors import CallTimeout, NoProcess
 from .gen import check_timeout, give_up, post_far
-from .messages import Call, Failure, describe, result_of, settle
+from .messages import Call, Failure, describe, result_of
 from .refs import Dest, item_of, runtime_for
 from .runtime import Process, Runtime, current
 from .signals import Item
@@ -37,8 +37,9 @@ class Outcome:
     def done(self) -> bool:
         return self.value is not NOTHING
 
-    def set_result(self, value: Any, /) -> None:
-        self.value = value
+    def settle(self, value: Any = None, /) -> None:
+        if self.value is NOTHING:
+            self.value = value
 
     def __await__(self) -> Generator[Any, Any, Any]:
         raise TypeError("a request that was sent is waited for with `wait` or `receive`")
@@ -72,12 +73,19 @@ class SentCall(Call):
 
     def withdraw(self) -> bool:
         was_open = super().withdraw()
+        self._over()
+        return was_open
+
+    def answer(self, value: object) -> None:
+        super().answer(value)
+        self._over()
+
+    def _over(self) -> None:
         if self._sender is not None:
             self._sender.sent.pop(self, None)
         if self.reference is not None:
             self._runtime.aliases.pop(self.reference, None)
         _wake_all(self.wakers)
-        return was_open
 
     def abandon(self) -> None:
         """Nobody waits for the reply any more."""
@@ -215,7 +223,7 @@ async def _woken(runtime: Runtime, wakers: list[Callable[[], None]], timeout_s: 
     promise = runtime.backend.promise()
 
     def wake() -> None:
-        settle(promise)
+        promise.settle()
 
     wakers.append(wake)
     timer = None if timeout_s is None else runtime.timers.after(timeout_s, wake)

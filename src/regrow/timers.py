@@ -2,7 +2,7 @@
 
 Two shapes, because they are used differently. Ordinary timers are few and lie in a heap. The deadlines of
 calls are many and almost always cancelled, by the reply: those of the same length lie in one queue, in
-order by themselves, so that adding one costs an append and nothing has to be taken out.
+order by themselves, so that adding one costs an append, and nothing has to be taken out at once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import anyio
 from .clock import Clock
 from .messages import Call
 
-SWEEP_EVERY = 256  # calls between two looks at the answered ones at the head of a queue
+ANSWERED_MAX = 64  # answered calls that may be kept: with more, new ones find no warm memory, and cost twice as much
 
 
 class Timer:
@@ -48,6 +48,28 @@ class Timer:
         return left
 
 
+class Deadlines:
+    """The calls that wait equally long, in the order in which their time is up."""
+
+    __slots__ = ("calls", "calls_max")
+
+    def __init__(self) -> None:
+        self.calls: deque[Call] = deque()
+        self.calls_max = ANSWERED_MAX  # when there are more, it is time to sweep
+
+    def next(self) -> float:
+        return self.calls[0].deadline if self.calls else math.inf
+
+    def sweep(self) -> None:
+        """Drop answered calls; one that waits long at the head must not keep all those behind it."""
+        calls = self.calls
+        while calls and not calls[0].is_open:
+            calls.popleft()
+        if len(calls) > self.calls_max // 2:
+            self.calls = calls = deque(call for call in calls if call.is_open)
+        self.calls_max = len(calls) + max(ANSWERED_MAX, len(calls) // 4)
+
+
 class Timers:
     """All timers of one node, on the clock it was given."""
 
@@ -57,8 +79,7 @@ class Timers:
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
         self._active = 0
-        self._deadlines: dict[float, deque[Call]] = {}
-        self._added_since_sweep = 0
+        self._deadlines: dict[float, Deadlines] = {}
         self._sleeping_until = -math.inf  # never nudged before the ticker runs
         self._sleep: anyio.CancelScope | None = None
 
@@ -80,13 +101,12 @@ class Timers:
     def expire_after(self, seconds: float, call: Call) -> None:
         """Tell the call when its time is up, unless it was answered by then."""
         when = call.deadline = self._now() + seconds
-        queue = self._deadlines.get(seconds)
-        if queue is None:
-            queue = self._deadlines[seconds] = deque()
-        queue.append(call)
-        self._added_since_sweep += 1
-        if self._added_since_sweep >= SWEEP_EVERY:
-            self._sweep()
+        deadlines = self._deadlines.get(seconds)
+        if deadlines is None:
+            deadlines = self._deadlines[seconds] = Deadlines()
+        deadlines.calls.append(call)
+        if len(deadlines.calls) > deadlines.calls_max:
+            deadlines.sweep()
         if when < self._sleeping_until:
             self._wake_for(when)
 
@@ -122,27 +142,16 @@ class Timers:
             if callback is not None:
                 self._active -= 1
                 callback()
-        for seconds, queue in list(self._deadlines.items()):
-            while queue and queue[0].deadline <= now:
-                queue.popleft().expire(seconds)
-            if not queue:
+        for seconds, deadlines in list(self._deadlines.items()):
+            while deadlines.next() <= now:
+                deadlines.calls.popleft().expire(seconds)
+            if not deadlines.calls:
                 del self._deadlines[seconds]
-        # Answered calls that are not due stay: the ticker sleeps until their deadline, and so need not be woken
+        # Answered calls that are not due may stay: the ticker sleeps until their deadline, and so need not be woken
         # by the next call of the same length, which is due later still.
-
-    def _sweep(self) -> None:
-        """Drop answered calls; one that waits long at the head must not keep all those behind it."""
-        self._added_since_sweep = 0
-        for seconds, queue in list(self._deadlines.items()):
-            while queue and not queue[0].is_open:
-                queue.popleft()
-            if len(queue) > 4 * SWEEP_EVERY:
-                queue = self._deadlines[seconds] = deque(call for call in queue if call.is_open)
-            if not queue:
-                del self._deadlines[seconds]
 
     def _next(self) -> float:
         while self._heap and not self._heap[0][2].active:
             heapq.heappop(self._heap)
         timer_at = self._heap[0][0] if self._heap else math.inf
-        return min([timer_at, *(queue[0].deadline for queue in self._deadlines.values())])
+        return min([timer_at, *(deadlines.next() for deadlines in self._deadlines.values())])

@@ -127,14 +127,14 @@ sys.meta_path.insert(0, Blocker())
 import importlib, pkgutil, regrow
 names = [module.name for module in pkgutil.walk_packages(regrow.__path__, "regrow.")]
 for name in names:
-    if name not in {"regrow._backends._trio", "regrow.__main__"}:
+    if not name.startswith("regrow._backends._trio") and name != "regrow.__main__":
         importlib.import_module(name)
 print(len(names))
 """
 
 
 def test_every_module_can_be_imported_without_extras() -> None:
-    """All but the one for trio."""
+    """All but those for trio."""
     run = subprocess.run([sys.executable, "-c", WITHOUT_EXTRAS], capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
     assert int(run.stdout) > 50

@@ -1,4 +1,4 @@
-"""The backend of asyncio. Its promises are asyncio's own futures, which are C and do exactly this."""
+"""The backend of asyncio."""
 
 from __future__ import annotations
 
@@ -18,9 +18,12 @@ from anyio.abc import SocketStream
 
 from ..messages import Promise
 from . import Scope
+from ._asyncio_promise import AsyncioPromise, Wakes
 from ._asyncio_stream import AsyncioStream
 
-_RUN = asyncio.Handle._run.__code__  # pyright: ignore  # by which the loop runs whatever is to be run
+# By which the loop runs whatever is to be run, and we the tasks whose promises are settled.
+_RUN = asyncio.Handle._run.__code__  # pyright: ignore
+_WAKE = Wakes.run.__code__
 
 
 class AsyncioHome:
@@ -136,7 +139,7 @@ class AsyncioBackend:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.promise: Callable[[], Promise] = self._loop.create_future
+        self.promise: Callable[[], Promise] = partial(AsyncioPromise, Wakes(self._loop))
         self.current_task: Callable[[], object] = partial(asyncio.current_task, self._loop)
 
     def checkpoint(self) -> Awaitable[None]:
@@ -176,6 +179,9 @@ class AsyncioBackend:
 
     def running(self, frames: Sequence[FrameType]) -> tuple[Context | None, Sequence[FrameType]]:
         for i, frame in reversed([*enumerate(frames)]):
+            if frame.f_code is _WAKE:
+                promise: AsyncioPromise | None = frame.f_locals.get("promise")
+                return None if promise is None else promise.context, frames[i + 1 :]
             if frame.f_code is _RUN:
                 handle: Any = frame.f_locals["self"]  # none at its very end
                 return getattr(handle, "_context", None), frames[i + 1 :]

@@ -12,6 +12,7 @@ import trio
 from anyio.abc import SocketStream
 from trio.lowlevel import Abort, Task, current_task, current_trio_token, reschedule, wait_task_rescheduled
 
+from ..messages import Promise
 from ._trio_stream import TrioStream
 
 
@@ -25,7 +26,9 @@ class TrioPromise:
         self._task: Task | None = None
         self._value: Any = None
 
-    def set_result(self, value: Any, /) -> None:
+    def settle(self, value: Any = None, /) -> None:
+        if self._done:
+            return
         self._done = True
         self._value = value
         task, self._task = self._task, None
@@ -56,9 +59,7 @@ class TrioBackend:
     def __init__(self) -> None:
         self._token = current_trio_token()
         self.current_task: Callable[[], object] = current_task
-
-    def promise(self) -> TrioPromise:
-        return TrioPromise()
+        self.promise: Callable[[], Promise] = TrioPromise
 
     def checkpoint(self) -> Awaitable[None]:
         return trio.lowlevel.checkpoint()
