@@ -236,7 +236,7 @@ class NotMade(ABC):
         """The message."""
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)  # as `Send`, which carries it
 class Request(SealsItself):
     """A call on its way to another node: what the server is asked, and the alias that waits for the reply.
 

@@ -7,6 +7,7 @@ has sent. Without that a call to another node takes a fifth less.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
@@ -44,6 +45,7 @@ class AsyncioStream(asyncio.Protocol, ByteStream):
         theirs: Any = stream  # there is no public way to take over what it stands on
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport = theirs._transport
+        self._descriptor: int = self._transport.get_extra_info("socket").fileno()
         self._unread: deque[bytes] = deque(theirs._protocol.read_queue)
         self._unread_bytes = sum(map(len, self._unread))
         self._at_end: bool = theirs._protocol.is_at_eof
@@ -80,10 +82,12 @@ class AsyncioStream(asyncio.Protocol, ByteStream):
         return data
 
     def send_now(self, item: bytes) -> bytes:
-        if self._writer is not None or self._transport.is_closing():
+        if self._transport.is_closing() or self._transport.get_write_buffer_size():
             return item
-        self._transport.write(item)
-        return b""
+        try:  # not by way of the transport: that of uvloop would write it in the next turn
+            return item[os.write(self._descriptor, item) :]
+        except OSError:  # also if it would block; who waits to send hears of the others
+            return item
 
     def hand_to(self, take: Callable[[bytes], bool]) -> None:
         self._taker = Taker(take)
