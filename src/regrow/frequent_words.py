@@ -37,22 +37,19 @@ def lower_plain(term: object) -> list[Any] | None:
 
 
 def _lower_cast(sent: Cast) -> list[Any] | None:
-    if sent.kwargs or not _are_plain(sent.args) or type(sent.method) not in _METHODS:
+    args = sent.args
+    if sent.kwargs or type(sent.method) not in _METHODS or not LEAVES.issuperset(map(type, args)):
         return None
-    return ["regrow.Cast", sent.method, [LIST, *sent.args]]
+    return None if len(args) > ITEMS_MAX else ["regrow.Cast", sent.method, [LIST, *args]]
 
 
 def _lower_request(asked: Request) -> list[Any] | None:
     args, left_s = asked.args, asked.time_left_s
-    if asked.kwargs or type(args) is not tuple or not _are_plain(args):
+    if asked.kwargs or type(args) is not tuple or not LEAVES.issuperset(map(type, args)):
         return None
-    if not _is_request(asked.reference, asked.method, left_s, asked.nested):
+    if len(args) > ITEMS_MAX or not _is_request(asked.reference, asked.method, left_s, asked.nested):
         return None
     return ["regrow.Request", asked.reference, asked.method, [LIST, *args], left_s, asked.nested]
-
-
-def _are_plain(args: tuple[Any, ...]) -> bool:
-    return LEAVES.issuperset(map(type, args)) and len(args) <= ITEMS_MAX
 
 
 def read_plain(found: Any) -> Send | None:
@@ -70,19 +67,15 @@ def read_plain(found: Any) -> Send | None:
 
 def _read_message(found: Any) -> Cast | Request | None:
     match found:
-        case ["regrow.Cast", method, [mark, *args]]:
-            if _are_arguments(mark, args) and type(method) in _METHODS:
-                return Cast(method, tuple(args), NO_KWARGS)
-        case ["regrow.Request", reference, method, [mark, *args], left_s, nested]:
-            if _are_arguments(mark, args) and _is_request(reference, method, left_s, nested):
-                return Request(reference, method, tuple(args), NO_KWARGS, left_s, nested)
+        case ["regrow.Cast", method, [mark, *args]] if type(method) in _METHODS:
+            message: Cast | Request = Cast(method, tuple(args), NO_KWARGS)
+        case ["regrow.Request", reference, method, [mark, *args], left_s, nested] if _is_request(
+            reference, method, left_s, nested
+        ):
+            message = Request(reference, method, tuple(args), NO_KWARGS, left_s, nested)
         case _:
-            pass
-    return None
-
-
-def _are_arguments(mark: object, args: list[Any]) -> bool:
-    return type(mark) is int and mark == LIST and LEAVES.issuperset(map(type, args))
+            return None
+    return message if type(mark) is int and mark == LIST and LEAVES.issuperset(map(type, args)) else None
 
 
 def _is_request(reference: object, method: object, left_s: Any, nested: object) -> bool:

@@ -346,7 +346,7 @@ class Runtime:
     def make_ref(self) -> Reference:
         """A reference that no other node or incarnation will ever make."""
         number = next(self._refs)
-        return Reference(self.node_name, self.creation, (number % WORD, number // WORD % WORD, number // WORD**2))
+        return Reference(self.node_name, self.creation, (number % WORD, (number >> 32) % WORD, number >> 64))
 
     def is_local(self, pid: Pid) -> bool:
         """Whether the pid names this node, in this or an earlier incarnation."""

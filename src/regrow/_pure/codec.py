@@ -83,6 +83,7 @@ COUNT_BYTES_MIN = FRAME_ITEMS_MAX // (1 + CONTAINER_ITEMS)  # a smaller frame ha
 # msgpack brings no types; these are all that is used of it.
 _msgpack: Any = msgpack
 _Ext: Any = _msgpack.ExtType
+_extension: Callable[[tuple[int, bytes]], Any] = partial(tuple.__new__, _Ext)  # pyright: ignore  # looks at nothing
 _unpackb: Callable[..., Any] = _msgpack.unpackb
 
 
@@ -97,7 +98,10 @@ class Codec:
         self._extension_of_pid = lru_cache(PIDS_KEPT)(_extension_of_pid)
         self._read_pid = lru_cache(PIDS_KEPT)(read_pid)
         packer: Any = _msgpack.Packer(default=self._extension_of)
-        self._means: Final = Means(vocabulary, packer.pack, _Ext)
+        self._pack: Callable[[object], bytes] = packer.pack
+        self._means: Final = Means(vocabulary, _Ext)
+        self._lower_plain = vocabulary.lower_plain
+        self._read_plain = vocabulary.read_plain
         # Nothing in a small frame is as large as what is limited; this is `_unpack` without that.
         self._unpack_small = partial(
             _unpackb, object_pairs_hook=tuple, ext_hook=self._read_extension, strict_map_key=False
@@ -105,9 +109,9 @@ class Codec:
 
     def encode(self, term: object) -> bytes:
         """One frame, its length in front. Raises `NotPortable`; also for what is larger than a frame may be."""
-        lowered = self._vocabulary.lower_plain(term)
+        lowered = self._lower_plain(term)
         try:
-            body = self._means.pack(Lowering(self._means).lower(term, 1) if lowered is None else lowered)
+            body = self._pack(Lowering(self._means).lower(term, 1) if lowered is None else lowered)
         except (NotPortable, UnicodeEncodeError) as error:
             # Again, looking at each leaf: raises, with the place.
             Lowering(self._means, LEAVES_LOOKED_AT).lower(term, 1)
@@ -128,7 +132,7 @@ class Codec:
                 found = _unpack(body, tuple, self._read_extension)
             else:
                 found = self._unpack_small(body)
-            term = self._vocabulary.read_plain(found)
+            term = self._read_plain(found)
             return _Reading(self._vocabulary).term(found) if term is None else term
         except BadFrame:
             raise
@@ -142,9 +146,9 @@ class Codec:
         if type(value) is Pid:
             return self._extension_of_pid(value)
         if type(value) is Reference:
-            return _Ext(REFERENCE, data_of_reference(value))
+            return _extension((REFERENCE, data_of_reference(value)))
         assert isinstance(value, int), "only plain data is packed"
-        return _Ext(INTEGER, data_of_integer(value))
+        return _extension((INTEGER, data_of_integer(value)))
 
     def _read_extension(self, code: int, data: bytes) -> object:
         """The leaf that an extension stands for; others are left for later, as it depends on where they are."""
@@ -253,7 +257,7 @@ _READ: Mapping[type, Callable[[_Reading, Any, int], object]] = {
 
 
 def _extension_of_pid(pid: Pid) -> Any:
-    return _Ext(PID, data_of_pid(pid))
+    return _extension((PID, data_of_pid(pid)))
 
 
 def _unpack(

@@ -61,8 +61,8 @@ def data_of_reference(reference: Reference) -> bytes:
 
 def read_reference(data: bytes) -> Reference:
     node = _node(data, _REFERENCE.size)
-    creation, *words = _REFERENCE.unpack_from(data)
-    return Reference(node, creation, (words[0], words[1], words[2]))
+    creation, one, two, three = _REFERENCE.unpack_from(data)
+    return Reference(node, creation, (one, two, three))
 
 
 def _named(node: str) -> bytes:

@@ -33,7 +33,6 @@ class Means:
     """What a codec has for the lowering of terms."""
 
     vocabulary: Vocabulary
-    pack: Callable[[object], bytes]
     extension: Callable[[int, bytes], Any]
     """Makes what msgpack packs as an extension."""
 
