@@ -82,7 +82,10 @@ class InPlace(NotMade):
         try:
             if method is None and kind is Call:
                 args = (*args, process.in_hand())
-            result = self._context.run(handler, self._server, *args, **kwargs)
+            if len(args) == 1 and not kwargs:
+                result = self._context.run(handler, self._server, args[0])  # as most are: to unpack them costs more
+            else:
+                result = self._context.run(handler, self._server, *args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - a crash is the server's, which raises it in its own task
             result = self._failed(error, handler)
         finally:
