@@ -33,8 +33,9 @@ async def request(
         item = item_of(dest, runtime)
         server = runtime.lookup(item)
         if server is None:
-            call = kind(me.pid if isinstance(me, Process) else None, runtime.backend.promise(), method, args, kwargs)
-            return await _ask_far(runtime, item, call, timeout_s)
+            asked_by = me.pid if isinstance(me, Process) else None
+            far_call = kind(asked_by, runtime.backend.promise(), method, args, kwargs)
+            return await _ask_far(runtime, item, far_call, timeout_s)
         mailbox = server.mailbox
     if server is me:
         raise CallingSelf(server.pid)
@@ -43,7 +44,7 @@ async def request(
     runtime = server.runtime
     caller = me if type(me) is Process else None
     pid = None if caller is None else caller.pid
-    begun: object = NOT_HANDLED
+    call: Call | None = None
     at_rest = mailbox.at_rest
     if at_rest is not None and kind is Call:
         if not runtime.in_place_left:
@@ -51,13 +52,17 @@ async def request(
             at_rest = mailbox.at_rest
         if at_rest is not None:
             begun = at_rest.handle(Call, pid, method, args, kwargs)
-            if begun is not NOT_HANDLED and type(begun) is not Call:
+            if type(begun) is Call:
+                call = begun
+            elif begun is not NOT_HANDLED:
                 return begun
-    call = begun if isinstance(begun, Call) else kind(pid, runtime.backend.promise(), method, args, kwargs)
+    is_begun = call is not None
+    if call is None:
+        call = kind(pid, runtime.backend.promise(), method, args, kwargs)
     held_up = None
     if caller is not None and caller.runner is not None and kind.holds_up:
         held_up = begin_wait(caller, call, server)
-    if call is not begun:
+    if not is_begun:
         if server.exiting is not None:
             call.keep_in(server.requests)  # its mailbox takes nothing any more: the answer is that it has ended
         if kind is Call:

@@ -6,8 +6,8 @@ from types import CoroutineType
 from typing import Any, ClassVar, NoReturn
 
 from ._pure.child_spec import ChildSpec
-from .errors import Ignore, Ignored, NoRequest, StartFailed, Stop, UnknownRequest, exit_reason, short
-from .handlers import Handling, conclude, finish, give_answer, is_misfit, no_handler, tell
+from .errors import NO_REPLY, Ignore, Ignored, NoRequest, StartFailed, Stop, UnknownRequest, exit_reason, short
+from .handlers import Deferred, Handling, conclude, finish, give_answer, is_misfit, no_handler, tell
 from .in_place import InPlace, PlainHandlers, plain
 from .messages import Call, Cast, Continue, Exit, Failure, From, Timeout
 from .reasons import Reason, unwrapped
@@ -214,10 +214,13 @@ class ServerRunner:
                         if not is_misfit(error, handler, server, message):
                             raise
                         result = Failure(error.with_traceback(None))
-                if type(message) is not Cast:  # not by way of `conclude`
+                if type(message) is Cast:
+                    if type(result) is Failure:  # pyright: ignore[reportUnknownArgumentType]
+                        conclude(process, message, result)
+                elif result is NO_REPLY or isinstance(result, Deferred) or process.debug is not None:
                     give_answer(process, message, result)  # pyright: ignore[reportUnknownArgumentType]
-                elif type(result) is Failure:  # pyright: ignore[reportUnknownArgumentType]
-                    conclude(process, message, result)
+                else:
+                    message.answer(result)  # pyright: ignore[reportUnknownArgumentType]
             else:
                 await process.runtime.backend.checkpoint()
 

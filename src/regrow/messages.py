@@ -15,6 +15,7 @@ from .errors import CallError, CallTimeout, ServerExited, short
 from .reasons import Reason
 
 NO_KWARGS: Final[Mapping[str, Any]] = {}
+NEVER: Final = math.inf
 
 
 @attrs.frozen
@@ -187,7 +188,7 @@ class Call(From):
         self.reference = None
         self.is_open = True
         self._kept_in = None
-        self.deadline = math.inf  # when its caller's time is up, on the clock of the server's node
+        self.deadline = NEVER  # when its caller's time is up, on the clock of the server's node
         self.method: Final = method
         self.args: Final = args
         self.kwargs: Final = kwargs
