@@ -17,7 +17,7 @@ from .call_cycles import held_up_by
 from .errors import AlreadyStarted, StartTimeout
 from .messages import Starting, result_of
 from .naming import Naming, naming_of
-from .reasons import Killed
+from .reasons import Killed, Reason
 from .refs import Behaviour, Runner, ServerRef
 from .runtime import Body, Process, Runtime, here, this_process
 
@@ -157,12 +157,13 @@ async def start_process(
 def _under(naming: Naming, runner: Runner) -> Body:
     """The body of a process that takes its name first: `init` may hand it out already."""
 
-    async def run(process: Process) -> None:
+    async def run(process: Process) -> Reason | None:
         holder = await naming.claim(process)
         if holder is not None:
             process.start_error = AlreadyStarted(holder)
         elif process.exiting is None:
-            await runner.run(process)
+            return await runner.run(process)
+        return None
 
     return run
 

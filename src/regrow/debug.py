@@ -11,7 +11,7 @@ import attrs
 
 from ._pure.ids import Pid
 from .errors import short
-from .system_words import Count, Debugging, Event, In, Install, Log, Remove, Statistics, Trace
+from .system_words import Count, Debugging, Event, In, Install, Log, Remove, Statistics, Status, Trace
 
 LOGGER = logging.getLogger("regrow.trace")
 
@@ -52,10 +52,11 @@ class Debug:
         own = {"trace": self._tracing, "log": bool(self.log.maxlen), "statistics": self._counts is not None}
         return (*(name for name, on in own.items() if on), *map(_name, self._installed))
 
-    def statistics(self, now: float) -> Statistics | None:
-        """What was counted, if anything is."""
+    def added_to(self, status: Status, now: float) -> Status:
+        """The status of the process, with what was kept and counted, and who watches."""
         counts = self._counts
-        return None if counts is None else Statistics(now - counts.since, counts.messages_in, counts.messages_out)
+        counted = None if counts is None else Statistics(now - counts.since, counts.messages_in, counts.messages_out)
+        return attrs.evolve(status, log=tuple(self.log), statistics=counted, debug=self.watchers)
 
     def change(self, operation: Debugging, now: float) -> None:
         """Let somebody watch, or watch no more. What is on already stays as it is."""

@@ -122,24 +122,22 @@ class ServerRunner:
         self.idle_s: float | None = None
         self._in_place: InPlace | None = None
 
-    async def run(self, process: Process) -> None:
+    async def run(self, process: Process) -> Reason | None:
         """The body of the server's process: init, then one message after the other, then terminate."""
         server = await self._init(process)
         if server is None:
-            return
+            return None
         try:
             await self._serve(process, server)
         except BaseException as error:  # the border where what a callback raised becomes the server's exit reason
             if process.exiting is not None:
                 raise
-            reason = process.failing = exit_reason(error)
-            stop, request = unwrapped(error), process.in_hand()
-            if isinstance(stop, Stop) and isinstance(request, Call):
-                give_answer(process, request, stop.reply)
+            process.failing = exit_reason(error)
+            _give_last_answer(process, unwrapped(error))
         finally:
             if self._in_place is not None:
                 self._in_place.close()
-        raise Stop(await _terminate(process, server, reason))
+        return await _terminate(process, server, process.failing)
 
     async def bury_children(self, reason: Reason) -> None:
         """A server has no children."""
@@ -262,9 +260,18 @@ class ServerRunner:
                 await finish(server.handle_info(message))
 
 
+def _give_last_answer(process: Process, stop: BaseException) -> None:
+    """If it ends while it has a call in hand, its caller may be given an answer with that."""
+    request = process.in_hand()
+    if isinstance(stop, Stop) and isinstance(request, Call):
+        give_answer(process, request, stop.reply)
+
+
 async def _terminate(process: Process, server: GenServer, reason: Reason) -> Reason:
     """Run `terminate`; the reason to end with, which is terminate's own error if it fails."""
     seconds, timer = process.shutdown, None
+    if getattr(server.terminate, "__func__", None) is GenServer.terminate:
+        return reason  # there is nothing to be done
     if not isinstance(seconds, str):
         timer = process.runtime.timers.after(seconds, lambda: _end_late(process, seconds, reason))
     try:

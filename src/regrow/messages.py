@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Generator, Mapping
 from typing import Any, ClassVar, Final, Protocol, final
 
@@ -227,14 +226,14 @@ class Cast(SealsItself):
         return f"Cast({describe(self.method, self.args, self.kwargs)})"
 
 
-class NotMade(ABC):
+class NotMade:
     """Stands for the message in hand, where that is made only if somebody asks for it."""
 
     __slots__ = ()
 
-    @abstractmethod
     def make(self) -> Call | Cast:
         """The message."""
+        raise TypeError(f"{type(self).__name__} has to say which message it stands for")
 
 
 @attrs.define(eq=False)  # as `Send`, which carries it

@@ -23,7 +23,7 @@ class Runner(Protocol):
 
     owns_children: bool
 
-    async def run(self, process: Process) -> None:
+    async def run(self, process: Process) -> Reason | None:
         """The body of the process; tells the starter once it is ready."""
         ...
 

@@ -14,7 +14,6 @@ from contextvars import ContextVar
 from itertools import count
 from typing import Protocol, TypeAlias
 
-import attrs
 from anyio import CancelScope
 
 from ._backends import Backend, Home, Scope
@@ -42,7 +41,7 @@ from .timers import Timers
 WORD = 2**32  # ids are made of unsigned 32-bit numbers
 IN_PLACE_MAX = 256  # messages handled where they are sent before the other tasks get a turn
 
-Body: TypeAlias = Callable[["Process"], Awaitable[None]]
+Body: TypeAlias = Callable[["Process"], Awaitable[Reason | None]]  # what it returns is what the process ends with
 
 
 class Held(Protocol):
@@ -133,8 +132,10 @@ class Process(Relations):
     @property
     def name(self) -> str | None:
         """What it is called: on its node, else elsewhere."""
-        elsewhere = (str(held) for held in self.held if isinstance(held, ProcessName))
-        return self.runtime.registry.name_of(self.pid) or next(elsewhere, None)
+        name = self.runtime.registry.name_of(self.pid)
+        if name is None and self.held:
+            return next((str(held) for held in self.held if isinstance(held, ProcessName)), None)
+        return name
 
     def lineage(self) -> tuple[Pid, ...]:
         """The ancestors of what it starts."""
@@ -152,39 +153,39 @@ class Process(Relations):
         if nest is not None:
             await nest.open(backend)
         raised: BaseException | None = None
+        reason: Reason | None = None
         scope = self._scope = backend.scope() if nest is None else CancelScope(shield=True)
         try:
             with scope:
                 try:
                     if self.exiting is None:
-                        await self._begin()
+                        reason = await self._begin()
                 except BaseException as error:
                     raised = error
                     raise
         except BaseException as error:  # noqa: BLE001 - the border where a process's death becomes its exit reason
             if error is not raised:
                 await backend.close_scopes(scope, 0 if nest is None else 1)
-            reason = exit_reason(raised or error)
-        else:
-            reason = Normal()
-        self._code_ended(reason)
-        reason = self.settle(reason)
+            reason = reason or exit_reason(raised or error)
+        raised = None  # this frame is in its traceback, and nothing is to wait for the garbage collector
+        reason = self._code_ended(reason or Normal())
         if nest is not None:
             await nest.leave(reason)
         self.end(reason)
 
-    def _begin(self) -> Awaitable[None]:
+    def _begin(self) -> Awaitable[Reason | None]:
         body, self._body = self._body, None
         assert body is not None, "run once"
         return body(self)
 
-    def _code_ended(self, reason: Reason) -> None:
-        """Its own code is over, of itself with this reason: report that, if it is news."""
+    def _code_ended(self, reason: Reason) -> Reason:
+        """Its own code is over, of itself with this reason, which is reported if it is news; what it ends with."""
         if isinstance(reason, Crash) and (interrupt := interrupt_in(reason.exception)) is not None:
             self.runtime.interrupted(interrupt)
         own = reason if self.exiting is None else self.failing
         if own is not None and self._is_news(own):
             self._report_crash(own)
+        return self.settle(reason)
 
     def _is_news(self, reason: Reason) -> bool:
         """Whether its end by itself is to be reported. What it inherited has been, where it happened."""
@@ -217,10 +218,7 @@ class Process(Relations):
         """A look at it; at a message of it, and at why it ended, if there is that to see."""
         state, debug = attributes_of(self.server), self.debug
         status = Status(self.pid, self.name, self.label, self.parent, self.suspended, state, message, reason)
-        if debug is None:
-            return status
-        counted = debug.statistics(self.runtime.clock.now())
-        return attrs.evolve(status, log=tuple(debug.log), statistics=counted, debug=debug.watchers)
+        return status if debug is None else debug.added_to(status, self.runtime.clock.now())
 
     def seen(self, message: object = None, reason: Reason | None = None) -> Status:
         """The same as its object wants it to be seen."""
@@ -269,6 +267,7 @@ class Process(Relations):
         if self.on_end is not None:
             self.on_end(reason)
         self.mailbox.owner = None  # references hold on to the mailbox
+        self.task = None  # whose context holds on to the process
 
     async def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Return once its task is over and the news of it is out, or the time is up; whether it has ended."""

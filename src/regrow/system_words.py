@@ -57,7 +57,7 @@ class Statistics:
 
 
 def _check_state(_instance: object, _attribute: object, value: Mapping[str, Any]) -> None:
-    if not isinstance(value, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(value, dict | Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise TypeError(f"a state is shown as attributes by name, not as {short(value)}")
 
 

@@ -55,7 +55,8 @@ def _places(traceback: TracebackType | None) -> list[Place]:
     places: list[Place] = []
     while traceback is not None:
         frame, code = traceback.tb_frame, traceback.tb_frame.f_code
-        linecache.lazycache(code.co_filename, frame.f_globals)  # of a module in no file of its own, its loader is asked
+        if code.co_filename not in linecache.cache:  # of a module in no file of its own, its loader is asked
+            linecache.lazycache(code.co_filename, frame.f_globals)
         places.append((code, traceback.tb_lasti, traceback.tb_lineno))
         traceback = traceback.tb_next
     return places

@@ -37,4 +37,6 @@ class RestartIntensity:
         return max(0, self.intensity - len(self.stamps) + self._first_recent(now))
 
     def _first_recent(self, now: float) -> int:
+        if not self.stamps or self.stamps[0] - now >= -self.period_s:
+            return 0  # as it mostly is
         return bisect_left(self.stamps, -self.period_s, key=lambda stamp: stamp - now)

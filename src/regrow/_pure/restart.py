@@ -160,6 +160,8 @@ def plan(strategy: Strategy, children: Sequence[ChildView], failed: str) -> Plan
     if children[at].restart is Restart.TEMPORARY:
         raise ValueError(f"child {failed!r} is temporary: it is never restarted")
     group = _GROUPS[strategy](children, at)
+    if len(group) == 1:
+        return Plan((), (), (failed,))
     siblings = [child for child in reversed(group) if child.id != failed]
     return Plan(
         stop=tuple(child.id for child in siblings if child.running),
