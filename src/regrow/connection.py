@@ -107,7 +107,7 @@ class Connection:
 
     async def _read(self) -> None:
         if self._prompt is not None:
-            self._prompt.hand_to(self._take)
+            self._prompt.hand_to(self._take, self._runtime.backend)
         try:
             while True:
                 data = await self._stream.receive()

@@ -13,7 +13,7 @@ from anyio import create_task_group
 from anyio.abc import SocketListener, SocketStream, TaskGroup
 from anyio.lowlevel import checkpoint_if_cancelled
 
-from ._backends import running_backend
+from ._backends import Backend, running_backend
 from ._pure.config import Address, Listen
 from .discovery import Discovery
 from .local_nodes import is_own_user
@@ -40,8 +40,10 @@ class PromptStream(Protocol):
         """Send what can be sent without waiting. What is left, all of it if others are waiting, is to be sent later."""
         ...
 
-    def hand_to(self, take: Callable[[bytes], bool]) -> None:
+    def hand_to(self, take: Callable[[bytes], bool], backend: Backend, /) -> None:
         """Let `take` have what comes while the task that says so waits in `receive`, and in the name of that task.
+
+        Whom it wakes, by promises of that backend, goes on as soon as can be.
 
         Where `take` says that it is not done with it, `receive` returns in the next turn, with nothing: `b""`; what
         `take` raises, `receive` raises. What comes before it is called again, it returns.

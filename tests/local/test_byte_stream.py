@@ -187,7 +187,7 @@ async def taking() -> AsyncGenerator[tuple[Taken, ByteStream, list[bytes | Excep
         async def wait() -> None:
             HOLDER.set("who waits")
             reader = anyio.get_current_task().id
-            near.hand_to(taken.take)
+            near.hand_to(taken.take, running_backend())
             try:
                 reached.append(await near.receive())
             except Exception as error:  # noqa: BLE001 - whatever it is

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from contextvars import ContextVar, copy_context
 
 import anyio
@@ -43,6 +44,36 @@ async def test_a_promise_gives_its_value_to_who_waits_and_to_who_comes_later() -
         assert waiting.log == [], "whoever settles it goes on first"
     assert waiting.log == [("first", 1)]
     assert await promise == 1
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_whom_a_step_of_the_loop_wakes_goes_on_behind_it(fails: bool) -> None:
+    """What comes from another node is such a step; a turn of the loop in between would be a part of each call."""
+    backend, over = running_backend(), anyio.Event()
+    waiting, promise = Waiting(backend), backend.promise()
+
+    def step() -> None:
+        backend.call_from_thread(lambda: waiting.log.append(("turn", None)))
+        promise.settle("woken")
+        waiting.log.append(("step", None))
+        if fails:
+            raise Broken
+
+    def carry_out() -> None:
+        with suppress(Broken):
+            backend.wake_after(step)
+        over.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(waiting.wait, "task", promise)
+        await settled()
+        backend.call_from_thread(carry_out)
+        await over.wait()
+        await settled()
+    log = [("step", None), ("task", "woken"), ("turn", None)]
+    if backend.name == "asyncio":
+        assert waiting.log == log
+    assert sorted(waiting.log, key=str) == sorted(log, key=str)
 
 
 async def test_who_waits_goes_on_in_the_order_in_which_the_promises_were_settled() -> None:

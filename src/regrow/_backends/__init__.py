@@ -55,6 +55,10 @@ class Backend(Protocol):
         """A promise of the running loop: set by anyone in the loop's thread, awaited by one task."""
         ...
 
+    def wake_after(self, step: Callable[[], None], /) -> None:
+        """Carry out a step that the loop called and that is no task's; whom it wakes goes on as soon as can be."""
+        ...
+
     def checkpoint(self) -> Awaitable[None]:
         """Let the other tasks run once."""
         ...

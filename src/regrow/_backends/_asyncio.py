@@ -139,7 +139,9 @@ class AsyncioBackend:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.promise: Callable[[], Promise] = partial(AsyncioPromise, Wakes(self._loop))
+        wakes = Wakes(self._loop)
+        self.promise: Callable[[], Promise] = partial(AsyncioPromise, wakes)
+        self.wake_after: Callable[[Callable[[], None]], None] = wakes.after
         self.current_task: Callable[[], object] = partial(asyncio.current_task, self._loop)
 
     def checkpoint(self) -> Awaitable[None]:

@@ -39,6 +39,17 @@ class Wakes:
         self.are_due = True
         self.loop.call_soon(self.run, context=self._context)
 
+    def after(self, step: Callable[[], None]) -> None:
+        """Carry out a step that is no task's; who is woken by it goes on behind it, without a turn of the loop."""
+        if self.are_due:
+            step()
+            return
+        self.are_due = True
+        try:
+            step()
+        finally:
+            self.run()
+
     def run(self) -> None:
         due = self.due
         try:

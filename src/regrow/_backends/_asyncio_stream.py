@@ -11,10 +11,13 @@ import os
 from collections import deque
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
+from functools import partial
 from typing import Any
 
 import anyio
 from anyio.abc import ByteStream, SocketStream
+
+from . import Backend
 
 READ_AHEAD_BYTES = 256 * 1024  # what may lie here unread before the other side has to wait
 
@@ -22,7 +25,8 @@ READ_AHEAD_BYTES = 256 * 1024  # what may lie here unread before the other side 
 class Taker:
     """What takes the data that comes, in the loop's own step, as if the task that made this had been woken for it."""
 
-    def __init__(self, take: Callable[[bytes], bool]) -> None:
+    def __init__(self, take: Callable[[bytes], bool], backend: Backend) -> None:
+        self.wake_after = backend.wake_after
         self._take = take
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
@@ -89,8 +93,8 @@ class AsyncioStream(asyncio.Protocol, ByteStream):
         except OSError:  # also if it would block; who waits to send hears of the others
             return item
 
-    def hand_to(self, take: Callable[[bytes], bool]) -> None:
-        self._taker = Taker(take)
+    def hand_to(self, take: Callable[[bytes], bool], backend: Backend, /) -> None:
+        self._taker = Taker(take, backend)
 
     async def send(self, item: bytes) -> None:
         if not self._transport.is_closing():
@@ -113,14 +117,19 @@ class AsyncioStream(asyncio.Protocol, ByteStream):
     def data_received(self, data: bytes) -> None:
         reader = self._reader
         if self._taker is not None and reader is not None and not reader.done():
-            try:
-                if self._taker.take(data):
-                    return
-            except BaseException as error:  # noqa: BLE001 - it is raised where it would have been, in who reads
-                self._reader = None
-                reader.set_exception(error)
-                return
-            data = b""
+            self._taker.wake_after(partial(self._hand_over, self._taker, reader, data))
+        else:
+            self._keep(data)
+
+    def _hand_over(self, taker: Taker, reader: asyncio.Future[None], data: bytes) -> None:
+        try:
+            if not taker.take(data):
+                self._keep(b"")
+        except BaseException as error:  # noqa: BLE001 - it is raised where it would have been, in who reads
+            self._reader = None
+            reader.set_exception(error)
+
+    def _keep(self, data: bytes) -> None:
         self._unread.append(data)
         self._unread_bytes += len(data)
         if self._unread_bytes > READ_AHEAD_BYTES:

@@ -61,6 +61,9 @@ class TrioBackend:
         self.current_task: Callable[[], object] = current_task
         self.promise: Callable[[], Promise] = TrioPromise
 
+    def wake_after(self, step: Callable[[], None], /) -> None:
+        step()
+
     def checkpoint(self) -> Awaitable[None]:
         return trio.lowlevel.checkpoint()
 

@@ -14,6 +14,8 @@ import anyio
 import trio
 from anyio.abc import ByteStream, SocketAttribute, SocketStream
 
+from . import Backend
+
 
 class TrioStream(ByteStream):
     """Bytes both ways, for one who reads and one who writes; it takes the place of a stream of anyio's."""
@@ -49,7 +51,7 @@ class TrioStream(ByteStream):
                     raise anyio.EndOfStream
                 return data
 
-    def hand_to(self, take: Callable[[bytes], bool]) -> None:
+    def hand_to(self, take: Callable[[bytes], bool], _backend: Backend, /) -> None:
         self._take = take
 
     def send_now(self, item: bytes) -> bytes:
