@@ -12,7 +12,7 @@ from .errors import CallTimeout, NoProcess, ServerExited
 from .gen import request
 from .mailbox import NOT_HANDLED
 from .many_nodes import Replies, ask_nodes, node_names
-from .messages import NO_KWARGS, Call, Cast, Delivery
+from .messages import CAST, NO_KWARGS, Call, Cast, Delivery
 from .reasons import Normal, Reason, as_reason
 from .refs import Behaviour, Dest, Name, Server, ServerRef, deliver, runtime_for
 from .runtime import Process, current, here
@@ -169,7 +169,7 @@ def cast_function(method: str | None, handler: Callable[..., Any], owner: type[o
         if type(ref) is ServerRef and ref.mailbox is not None:  # mostly it is: the way there without a detour
             at_rest = ref.mailbox.at_rest
             if at_rest is None or at_rest.handle(Cast, None, method, args, kwargs) is NOT_HANDLED:
-                ref.mailbox.post(Cast(method, args, kwargs))
+                ref.mailbox.post((CAST, method, args, kwargs or NO_KWARGS))
             return None
         if isinstance(ref, owner):
             return handler(ref, *args, **kwargs)

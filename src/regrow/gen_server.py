@@ -9,7 +9,7 @@ from ._pure.child_spec import ChildSpec
 from .errors import NO_REPLY, Ignore, Ignored, NoRequest, StartFailed, Stop, UnknownRequest, exit_reason, short
 from .handlers import Deferred, Handling, conclude, finish, give_answer, is_misfit, no_handler, tell
 from .in_place import InPlace, PlainHandlers, plain
-from .messages import Call, Cast, Continue, Exit, Failure, From, Timeout
+from .messages import CAST, Call, Cast, Continue, Exit, Failure, From, Timeout, opened, posted
 from .reasons import Reason, unwrapped
 from .runtime import Process, this_process
 from .stopping import kill_late
@@ -185,40 +185,46 @@ class ServerRunner:
                 self.idle_s = None
                 process.last_message = message
                 if process.debug is not None:
-                    tell(process, In(message))
-                if type(message) is Cast:
-                    handler = casts.get(message.method)
+                    tell(process, In(opened(message)))
+                call: Call | None = None
+                if type(message) is Cast:  # sent to a name, or by another node
+                    message = posted(message)
+                parts: Any = message
+                if type(message) is tuple and len(parts) == 4 and parts[0] is CAST:
+                    _, method, args, kwargs = parts
+                    handler = casts.get(method)
                 elif isinstance(message, Call):
                     if server.drop_expired and not message.is_open:
                         continue
-                    handler = calls.get(message.method)
+                    call, method, args, kwargs = message, message.method, message.args, message.kwargs
+                    handler = calls.get(method)
                 else:
-                    await self._handle(process, server, message)
+                    await self._handle(process, server, parts)
                     continue
                 if handler is None:
-                    if message.method is None:
-                        await self._handle(process, server, message)
+                    if method is None:
+                        await self._handle(process, server, call or Cast(method, args, kwargs))
                         continue
-                    result: Any = no_handler(server, message)
+                    result: Any = no_handler(server, call or Cast(method, args, kwargs))
                 else:
                     try:
-                        if len(message.args) == 1 and not message.kwargs:
-                            result = handler(server, message.args[0])  # as most are: to unpack them costs a third more
+                        if len(args) == 1 and not kwargs:
+                            result = handler(server, args[0])  # as most are: to unpack them costs a third more
                         else:
-                            result = handler(server, *message.args, **message.kwargs)
+                            result = handler(server, *args, **kwargs)
                         if type(result) is CoroutineType:
                             result = await result  # pyright: ignore[reportUnknownVariableType]
                     except TypeError as error:
-                        if not is_misfit(error, handler, server, message):
+                        if not is_misfit(error, handler, server, args, kwargs):
                             raise
                         result = Failure(error.with_traceback(None))
-                if type(message) is Cast:
+                if call is None:
                     if type(result) is Failure:  # pyright: ignore[reportUnknownArgumentType]
-                        conclude(process, message, result)
+                        conclude(process, Cast(method, args, kwargs), result)
                 elif result is NO_REPLY or isinstance(result, Deferred) or process.debug is not None:
-                    give_answer(process, message, result)  # pyright: ignore[reportUnknownArgumentType]
+                    give_answer(process, call, result)  # pyright: ignore[reportUnknownArgumentType]
                 else:
-                    message.answer(result)  # pyright: ignore[reportUnknownArgumentType]
+                    call.answer(result)  # pyright: ignore[reportUnknownArgumentType]
             else:
                 await process.runtime.backend.checkpoint()
 

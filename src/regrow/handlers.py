@@ -208,7 +208,7 @@ async def run_call(process: Process, server: Handling, message: Call, refusals: 
         except refusals as refusal:
             result = Failure(refusal)
         except TypeError as error:
-            if not is_misfit(error, handler, server, message):
+            if not is_misfit(error, handler, server, message.args, message.kwargs):
                 raise
             result = Failure(error.with_traceback(None))
     give_answer(process, message, result)
@@ -254,7 +254,9 @@ async def finish(result: Any) -> Any:
     return result  # pyright: ignore[reportUnknownVariableType]
 
 
-def is_misfit(error: TypeError, handler: Callable[..., Any], server: Handling, message: Call | Cast) -> bool:
+def is_misfit(
+    error: TypeError, handler: Callable[..., Any], server: Handling, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> bool:
     """Whether the error says that the arguments do not fit the handler, and does not come from within it.
 
     A decorated handler takes whatever comes and fails further inside: there the signature it shows decides.
@@ -263,7 +265,7 @@ def is_misfit(error: TypeError, handler: Callable[..., Any], server: Handling, m
     if trace is not None and trace.tb_next is None:
         return True  # raised where we call it: the handler never ran
     try:
-        inspect.signature(handler).bind(server, *message.args, **message.kwargs)
+        inspect.signature(handler).bind(server, *args, **kwargs)
     except TypeError:
         return True
     except ValueError:

@@ -109,7 +109,7 @@ class InPlace(NotMade):
         if (
             isinstance(error, TypeError)
             and message.method is not None
-            and is_misfit(error, handler, self._server, message)
+            and is_misfit(error, handler, self._server, message.args, message.kwargs)
         ):
             return Failure(error.with_traceback(None))
         return _raised(error)

@@ -226,6 +226,21 @@ class Cast(SealsItself):
         return f"Cast({describe(self.method, self.args, self.kwargs)})"
 
 
+CAST: Final = object()
+
+
+def posted(cast: Cast) -> tuple[object, str | None, tuple[Any, ...], Mapping[str, Any]]:
+    """A cast as it lies in a mailbox: tuples are made in half the time, and not looked at again by the collector."""
+    return (CAST, cast.method, cast.args, cast.kwargs)
+
+
+def opened(message: object) -> object:
+    """A message as it was sent, of one that was taken out of a mailbox."""
+    if type(message) is tuple and len(message) == 4 and message[0] is CAST:  # pyright: ignore[reportUnknownArgumentType]
+        return Cast(*message[1:])  # pyright: ignore[reportUnknownArgumentType]
+    return message  # pyright: ignore[reportUnknownVariableType]
+
+
 class NotMade:
     """Stands for the message in hand, where that is made only if somebody asks for it."""
 

@@ -11,7 +11,7 @@ import attrs
 from ._pure.bounds import Bounded
 from ._pure.ids import Pid, ProcessName, Reference
 from .errors import NoProcess
-from .messages import Down, From
+from .messages import Down, From, opened
 from .reasons import NoProc, Reason, as_reason
 from .refs import Dest, Name, NameElsewhere, ServerRef, deliver, item_of, runtime_for
 from .runtime import Body, Process, Runtime, here, this_process
@@ -174,7 +174,7 @@ def _take(me: Process, wanted: Wanted, seen: int) -> tuple[object, int]:
     """The first wanted message after the `seen` ones, taken out, or `NOTHING` and how many were seen."""
     mailbox = me.mailbox
     queue = mailbox.queue
-    for index, message in enumerate(islice(queue, seen, None), seen):
+    for index, message in enumerate(map(opened, islice(queue, seen, None)), seen):
         if wanted is None or wanted(message):
             mailbox.taken += 1
             del queue[index]
@@ -187,7 +187,7 @@ def _take(me: Process, wanted: Wanted, seen: int) -> tuple[object, int]:
 def flush() -> list[object]:
     """Take everything out of the mailbox, in order."""
     me = this_process("flush")
-    taken = me.mailbox.take(lambda _message: True)
+    taken = [*map(opened, me.mailbox.take(lambda _message: True))]
     for message in taken:
         if isinstance(message, From):
             message.keep_in(me.requests)

@@ -7,7 +7,7 @@ from typing import Protocol
 from ._pure.ids import Pid, Reference
 from .errors import NoProcess
 from .mailbox import Mailbox
-from .messages import Down, Exit, From, NotMade
+from .messages import Down, Exit, From, NotMade, opened
 from .reasons import NoProc, Reason
 from .signals import Demonitor, Item, Link, Monitor, Signal, Unlink
 
@@ -144,7 +144,7 @@ class Relations:
         """The message that it is handling, or handled last."""
         if isinstance(self.last_message, NotMade):
             self.last_message = self.last_message.make()
-        return self.last_message
+        return opened(self.last_message)
 
     def close_mailbox(self) -> None:
         """It handles nothing any more; who waits for an answer hears of that at its end."""

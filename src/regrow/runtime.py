@@ -225,7 +225,7 @@ class Process(Relations):
         return formatted(self.server, self.status(message, reason))
 
     def _report_crash(self, reason: Reason) -> None:
-        seen = self.seen(self.last_message, reason)
+        seen = self.seen(self.in_hand(), reason)
         node, error = self.runtime.node_name, seen.reason.exception if isinstance(seen.reason, Crash) else None
         self.runtime.reports.add(CrashReport.of(node, seen, self.ancestors, tuple(self.links)), error)
 

@@ -14,7 +14,7 @@ import attrs
 from .debug import Debug
 from .errors import CallbackFailed, Stop
 from .handlers import finish, tell
-from .messages import Exit, Failure, From
+from .messages import Exit, Failure, From, opened
 from .process import receive
 from .reasons import Reason, as_reason
 from .runtime import Process
@@ -46,7 +46,7 @@ async def serve(process: Process, handle: Handle) -> NoReturn:
     while True:
         while not mailbox.queue:
             await mailbox.wait()
-        message = mailbox.queue.popleft()
+        message = opened(mailbox.queue.popleft())
         if type(message) is SystemRequest:
             await handle_system(process, message)
             continue

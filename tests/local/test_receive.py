@@ -9,7 +9,8 @@ import anyio
 import pytest
 from anyio.lowlevel import checkpoint
 
-from regrow import Node, Pid, flush, receive, self_pid, send, spawn
+from regrow import GenServer, Node, Pid, ServerRef, flush, gen_cast, receive, self_pid, send, spawn
+from regrow.messages import Cast
 from regrow.testing import ManualClock
 
 from .process_kit import settled
@@ -44,6 +45,20 @@ async def test_a_predicate_takes_the_first_it_holds_for() -> None:
         assert await receive(is_even) == 2
         assert await receive(lambda message: message == 3) == 3
         assert flush() == [1, "a", 4]
+
+
+async def test_a_cast_that_no_server_takes_is_received_as_one() -> None:
+    """A tuple that somebody sends is that tuple, however much it looks like what casts are made of."""
+    async with Node() as node:
+        me = node.runtime.processes[self_pid()]
+        for each in (1, 2, 3):
+            gen_cast(ServerRef(self_pid(), GenServer), each)
+        send(self_pid(), (object(), "put", (1,), {}))
+        first = await receive(Cast)
+        assert (first.method, first.args) == (None, (1,))
+        assert (await receive(lambda message: isinstance(message, Cast) and message.args == (2,))) is not None
+        assert [type(message) for message in flush()] == [Cast, tuple]
+        assert not me.mailbox.queue
 
 
 async def test_what_does_not_fit_is_left_while_waiting_for_what_does() -> None:

@@ -10,6 +10,7 @@ import attrs
 
 from .._pure.ids import UNNAMED_NODE, Pid, parse_pid
 from ..bounded_mailbox import BoundedMailbox
+from ..messages import opened
 from ..node import Node
 from ..runtime import Process
 from ..signals import Item
@@ -114,7 +115,7 @@ def find(node: Node, text: str) -> Process | None:
 def state(node: Node, process: Process) -> StateInfo:
     """What is to be seen of a process, and where it is; it is not asked, so it may be stuck."""
     queue, seen = process.mailbox.queue, process.seen()
-    waiting = [process.seen(message).message for message in islice(queue, MESSAGES_SHOWN)]
+    waiting = [process.seen(message).message for message in map(opened, islice(queue, MESSAGES_SHOWN))]
     return StateInfo(
         pid=process.pid,
         name=process.name,
