@@ -155,18 +155,17 @@ class Process(Relations):
         raised: BaseException | None = None
         reason: Reason | None = None
         scope = self._scope = backend.scope() if nest is None else CancelScope(shield=True)
+        scope.__enter__()  # a `with` would keep one object more for as long as the process lives
         try:
-            with scope:
-                try:
-                    if self.exiting is None:
-                        reason = await self._begin()
-                except BaseException as error:
-                    raised = error
-                    raise
+            if self.exiting is None:
+                reason = await self._begin()
         except BaseException as error:  # noqa: BLE001 - the border where a process's death becomes its exit reason
-            if error is not raised:
-                await backend.close_scopes(scope, 0 if nest is None else 1)
-            reason = reason or exit_reason(raised or error)
+            raised, reason = error, exit_reason(error)
+        try:
+            scope.__exit__(None if raised is None else type(raised), raised, None)
+        except BaseException as error:  # noqa: BLE001 - its code has left scopes open
+            await backend.close_scopes(scope, 0 if nest is None else 1)
+            reason = reason or exit_reason(error)
         raised = None  # this frame is in its traceback, and nothing is to wait for the garbage collector
         reason = self._code_ended(reason or Normal())
         if nest is not None:

@@ -24,7 +24,7 @@ class RestartIntensity:
 
     def add(self, now: float) -> RestartIntensity:
         """One more restart, at `now`; those that are too old are forgotten."""
-        recent = (*self.stamps[self._first_recent(now) :], now)
+        recent = self.stamps[self._first_recent(now) :] + (now,)  # noqa: RUF005 - in a third of the time if they are many
         return RestartIntensity(self.intensity, self.period_s, recent[-(self.intensity + 1) :])
 
     @property
