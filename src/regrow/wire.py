@@ -6,9 +6,9 @@ frame. What is the user's own in a word is sealed: if the receiver does not know
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from types import NoneType
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -19,7 +19,7 @@ from ._pure.config import is_node_name
 from ._pure.ids import UNNAMED_NODE, Pid, Reference
 from .clashes import RESOLVERS
 from .error_words import FAILURE
-from .frequent_words import lower_plain, read_plain
+from .frequent_words import are_keywords, arguments_of, cast_of, lower_frequent, read_frequent, request_of
 from .kinds import TEXT_MAX, kind, text_of, word
 from .messages import (
     NO_KWARGS,
@@ -100,7 +100,7 @@ def vocabulary(runtime: Runtime | None, marked: Marked) -> Vocabulary:
         **marked.behaviours,
     }
     words = Vocabulary.of((*_WORDS, *_addresses(runtime), *marked.kinds), functions, _as_data)
-    return attrs.evolve(words, lower_plain=lower_plain, read_plain=read_plain)
+    return attrs.evolve(words, lower_frequent=lower_frequent, read_frequent=read_frequent)
 
 
 def encode_signal(codec: Codec, signal: Signal) -> bytes:
@@ -163,11 +163,7 @@ def _has_names(mesh: Mesh) -> bool:
 
 
 def _has_keywords(asked: Request | Cast | Unreadable) -> bool:
-    return isinstance(asked, Unreadable) or asked.kwargs is NO_KWARGS or _are_keywords(asked.kwargs)
-
-
-def _are_keywords(found: object) -> bool:
-    return isinstance(found, dict) and {*map(type, cast("dict[object, Any]", found))} <= {str}
+    return isinstance(asked, Unreadable) or asked.kwargs is NO_KWARGS or are_keywords(asked.kwargs)
 
 
 def _has_path(probe: Probe) -> bool:
@@ -180,38 +176,6 @@ def _is_request(asked: Request) -> bool:
 
 def _has_time_left(asked: Request | Deliver) -> bool:
     return asked.time_left_s is None or asked.time_left_s >= 0
-
-
-def _arguments(args: Iterable[Any], kwargs: Mapping[str, Any]) -> object:
-    """A list of the arguments; if there are keywords, that and these."""
-    return ([*args], dict(kwargs)) if kwargs else [*args]
-
-
-def _request(
-    reference: Reference, method: str | None, arguments: object, time_left_s: float | None, nested: bool | None
-) -> Request:
-    """What can't be read stands in place of the arguments."""
-    if isinstance(arguments, Unreadable):
-        return Request(reference, method, arguments, NO_KWARGS, time_left_s, nested)
-    return Request(reference, method, *_args_and_kwargs(arguments), time_left_s, nested)
-
-
-def _cast(method: str | None, arguments: object) -> Cast | Unreadable:
-    """What can't be read is nothing to anybody: there is nobody to answer."""
-    return arguments if isinstance(arguments, Unreadable) else Cast(method, *_args_and_kwargs(arguments))
-
-
-def _args_and_kwargs(arguments: Any) -> tuple[tuple[Any, ...], Mapping[str, Any]]:
-    if not isinstance(arguments, tuple):
-        return (*arguments,), NO_KWARGS
-    args, kwargs = cast("tuple[Any, Any]", arguments)
-    if not _are_arguments(args, kwargs):
-        raise TypeError("with malformed arguments")
-    return (*args,), kwargs
-
-
-def _are_arguments(args: object, kwargs: object) -> bool:
-    return isinstance(args, list) and _are_keywords(kwargs)
 
 
 def _seen(part: object) -> object:
@@ -299,11 +263,11 @@ _WORDS: tuple[Kind, ...] = (
         lambda asked: (
             asked.reference,
             asked.method,
-            _arguments(asked.args, asked.kwargs),
+            arguments_of(asked.args, asked.kwargs),
             asked.time_left_s,
             asked.nested,
         ),
-        _request,
+        request_of,
         (Reference, _TEXT_OR_NONE, (list, tuple, Unreadable), (float, NoneType), (bool, NoneType)),
         seal=2,
         valid=_is_request,
@@ -336,8 +300,8 @@ _WORDS: tuple[Kind, ...] = (
     kind(
         Cast,
         ("method", "arguments"),
-        lambda cast_: (cast_.method, _arguments(cast_.args, cast_.kwargs)),
-        _cast,
+        lambda cast_: (cast_.method, arguments_of(cast_.args, cast_.kwargs)),
+        cast_of,
         (_TEXT_OR_NONE, (list, tuple, Unreadable)),
         seal=1,
         valid=_has_keywords,

@@ -52,7 +52,17 @@ from .lowering import (
     Lowering,
     Means,
 )
-from .vocabulary import BadFrame, Kind, NotPortable, Sealed, SealsItself, Unreadable, Vocabulary
+from .vocabulary import (
+    BadFrame,
+    Kind,
+    LowerNested,
+    NotPortable,
+    ReadNested,
+    Sealed,
+    SealsItself,
+    Unreadable,
+    Vocabulary,
+)
 
 __all__ = [
     "CONTAINER_ITEMS",
@@ -64,12 +74,14 @@ __all__ = [
     "LEAVES",
     "LENGTH_BYTES",
     "LIST",
+    "LowerNested",
     "TICK",
     "BadFrame",
     "Codec",
     "FrameReader",
     "Kind",
     "NotPortable",
+    "ReadNested",
     "Sealed",
     "SealsItself",
     "Unreadable",
@@ -100,8 +112,8 @@ class Codec:
         packer: Any = _msgpack.Packer(default=self._extension_of)
         self._pack: Callable[[object], bytes] = packer.pack
         self._means: Final = Means(vocabulary, _Ext)
-        self._lower_plain = vocabulary.lower_plain
-        self._read_plain = vocabulary.read_plain
+        self._lower_frequent = vocabulary.lower_frequent
+        self._read_frequent = vocabulary.read_frequent
         # Nothing in a small frame is as large as what is limited; this is `_unpack` without that.
         self._unpack_small = partial(
             _unpackb, object_pairs_hook=tuple, ext_hook=self._read_extension, strict_map_key=False
@@ -109,8 +121,8 @@ class Codec:
 
     def encode(self, term: object) -> bytes:
         """One frame, its length in front. Raises `NotPortable`; also for what is larger than a frame may be."""
-        lowered = self._lower_plain(term)
         try:
+            lowered = self._lower_frequent(term, self._lower_nested)
             body = self._pack(Lowering(self._means).lower(term, 1) if lowered is None else lowered)
         except (NotPortable, UnicodeEncodeError) as error:
             # Again, looking at each leaf: raises, with the place.
@@ -132,12 +144,20 @@ class Codec:
                 found = _unpack(body, tuple, self._read_extension)
             else:
                 found = self._unpack_small(body)
-            term = self._read_plain(found)
+            term = self._read_frequent(found, self._read_nested)
             return _Reading(self._vocabulary).term(found) if term is None else term
         except BadFrame:
             raise
         except (ValueError, TypeError, OverflowError) as error:
             raise BadFrame(f"{type(error).__name__}: {error}"[:200]) from None
+
+    # -- for what is said all the time
+
+    def _lower_nested(self, value: object, depth: int, around: int) -> Any:
+        return Lowering(self._means, around=around).lower(value, depth)
+
+    def _read_nested(self, found: Any, depth: int) -> object:
+        return _Reading(self._vocabulary).nested(found, depth)
 
     # -- asked by msgpack, as it comes to them
 
@@ -172,9 +192,9 @@ class _Reading:
 
     def term(self, found: object) -> object:
         """What stands for what msgpack found, if that is not plain and stands for itself."""
-        return found if type(found) in LEAVES else self._nested(found, 1)
+        return found if type(found) in LEAVES else self.nested(found, 1)
 
-    def _nested(self, found: object, depth: int) -> object:
+    def nested(self, found: object, depth: int) -> object:
         """`depth` is how deep it is nested, if it is a container."""
         read = _READ.get(type(found))
         if read is None:
@@ -190,7 +210,7 @@ class _Reading:
         if not LEAVES.issuperset(map(type, items)):
             for index, item in enumerate(items):
                 if type(item) not in LEAVES:
-                    items[index] = self._nested(item, depth + 1)  # in its place, so that it is not held twice
+                    items[index] = self.nested(item, depth + 1)  # in its place, so that it is not held twice
         if type(mark) is str:
             return self._object(mark, items)
         make = _SHAPES.get(mark) if type(mark) is int else None
@@ -212,7 +232,7 @@ class _Reading:
         content = items[1]
         self._in_seal = True
         try:
-            return content if type(content) in LEAVES else self._nested(content, depth)
+            return content if type(content) in LEAVES else self.nested(content, depth)
         except _Unfit as error:
             return Unreadable(str(error))
         finally:
@@ -227,7 +247,7 @@ class _Reading:
         if not LEAVES.issuperset(map(type, found.values())):
             for key, value in found.items():
                 if type(value) not in LEAVES:
-                    found[key] = self._nested(value, depth + 1)
+                    found[key] = self.nested(value, depth + 1)
         return found
 
     def _read_key(self, key: Any) -> object:

@@ -40,12 +40,13 @@ class Means:
 class Lowering:
     """One term on its way to plain data, in which each array says first what it is, and extensions."""
 
-    def __init__(self, means: Means, leaves: frozenset[type[Any]] = LEAVES) -> None:
+    def __init__(self, means: Means, leaves: frozenset[type[Any]] = LEAVES, around: int = 0) -> None:
+        """`around` is how many items and containers there are around it."""
         self._vocabulary = means.vocabulary
         self._kinds = means.vocabulary.kinds
         self._means = means
         self._leaves = leaves
-        self._items_left = FRAME_ITEMS_MAX
+        self._items_left = FRAME_ITEMS_MAX - around
         self._in_seal = False
 
     def lower(self, value: object, depth: int) -> Any:

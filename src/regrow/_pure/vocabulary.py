@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import attrs
 
@@ -84,6 +84,13 @@ class Kind:
         return f".{self.fields[index]}" if index < len(self.fields) else f"[{index}]"
 
 
+LowerNested: TypeAlias = Callable[[object, int, int], Any]
+"""Lowers a part that is so deep in a term, with so many items and containers around it. Raises `NotPortable`."""
+
+ReadNested: TypeAlias = Callable[[Any, int], object]
+"""Reads a part that is so deep in what msgpack has found. Raises `BadFrame`."""
+
+
 @attrs.frozen
 class Vocabulary:
     """What may cross, besides plain data: kinds of objects, and functions by name."""
@@ -94,13 +101,13 @@ class Vocabulary:
     functions_by_name: Mapping[str, Callable[..., object]] = attrs.field(factory=dict[str, Callable[..., object]])
     adapt: Callable[[object], object] = attrs.field(default=lambda value: value)
     """Turns a value of no known kind into one of a known kind, if it can; else returns it as it is."""
-    lower_plain: Callable[[object], list[Any] | None] = attrs.field(default=lambda _term: None)
-    """For what is sent all the time: what msgpack packs of it, if that is to be seen at one look, else `None`.
+    lower_frequent: Callable[[object, LowerNested], list[Any] | None] = attrs.field(default=lambda _term, _lower: None)
+    """For what is said all the time: what msgpack packs of it, if its form is to be seen at one look, else `None`.
 
     It is the same as what comes of its parts, one by one.
     """
-    read_plain: Callable[[Any], object | None] = attrs.field(default=lambda _found: None)
-    """The term that stands for what msgpack has found, likewise."""
+    read_frequent: Callable[[Any, ReadNested], object | None] = attrs.field(default=lambda _found, _read: None)
+    """The term that stands for what msgpack has found, likewise. What it has read a part of, it reads to the end."""
 
     @classmethod
     def of(
