@@ -148,7 +148,8 @@ class Process(Relations):
     async def run(self) -> None:
         """The process's task, from its first step to its last."""
         current.set(self)
-        backend, nest = self.runtime.backend, self.nest
+        backend = self.runtime.backend
+        nest = self.nest if self.exiting is None else None  # killed before its first step, it never had children
         self.task = backend.current_task()
         if nest is not None:
             await nest.open(backend)

@@ -13,8 +13,10 @@ from regrow import (
     Custom,
     GenServer,
     Kill,
+    Killed,
     Node,
     Normal,
+    NormalStart,
     ProcessExited,
     Reason,
     Restart,
@@ -419,3 +421,18 @@ async def test_an_application_that_is_just_stopping_is_waited_for(apps: Apps, sc
         spawn(application.stop, "a")
         await settled()
     assert script.log == [*stopped("a"), *stopped("b")]
+
+
+async def test_who_is_killed_before_its_first_step_has_nothing_to_bury(apps: Apps, script: Script) -> None:
+    """Its end is an end like any other, and it can be started again."""
+    apps.add("a")
+    async with apps.node() as node:
+        await application.load("a")
+        node.applications.run_here("a", NormalStart())
+        master = node.applications.loaded["a"].master
+        assert master is not None, "it has just been started"
+        send_exit(master.pid, Kill())
+        await master.wait_ended()
+        assert (master.ended, script.taken()) == (Killed(), [])
+        await application.start("a")
+        assert script.taken() == started("a")
