@@ -155,7 +155,7 @@ def _read_message(found: Any, read: ReadNested) -> object:
                 return Request(reference, method, tuple(args), NO_KWARGS, left_s, nested)
             return request_of(reference, method, _read_arguments(found[3], read), left_s, nested)
         case _:
-            return read(found, 3)
+            return read(found, 2)
 
 
 def _are_plain(mark: object, args: list[Any]) -> bool:
