@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from regrow._pure.codec import BadFrame, Codec, NotPortable, Sealed, Vocabulary
+from regrow._pure.codec import KEPT_MAX, BadFrame, Codec, NotPortable, Sealed, Vocabulary
 from regrow._pure.ids import Pid, Reference
 
 CODEC = Codec(Vocabulary())
@@ -25,6 +25,16 @@ def test_a_pid_or_reference_arrives_as_it_was_sent(identity: object) -> None:
     for term in (identity, [identity, identity], {identity: identity}):
         for _ in range(2):  # what becomes of a pid is kept
             assert CODEC.decode(CODEC.encode(term)[4:]) == term
+
+
+def test_a_reference_that_comes_back_is_the_one_that_was_sent() -> None:
+    """As that of a call does with the reply: it need not be made again. Of those that do not, few are kept."""
+    sent = [Reference("a@h", 7, (number, 0, 0)) for number in range(2 * KEPT_MAX)]
+    frames = [CODEC.encode(reference)[4:] for reference in sent]
+    again = [*map(CODEC.decode, frames)]
+    assert again == sent
+    assert [mine is back for mine, back in zip(sent, again, strict=True)] == [False] * KEPT_MAX + [True] * KEPT_MAX
+    assert [*map(CODEC.decode, frames)] == sent
 
 
 MALFORMED = [

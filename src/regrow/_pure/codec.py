@@ -71,6 +71,7 @@ __all__ = [
     "FRAME_BYTES_MAX",
     "FRAME_ITEMS_MAX",
     "ITEMS_MAX",
+    "KEPT_MAX",
     "LEAVES",
     "LENGTH_BYTES",
     "LIST",
@@ -89,7 +90,7 @@ __all__ = [
 ]
 
 SCAN_BYTES_MIN = 1024  # what a smaller frame can announce and not hold is little: a thousand lists of a thousand
-PIDS_KEPT = 1024  # the same few cross again and again: what becomes of them is kept, in both directions
+KEPT_MAX = 1024  # of pids, of which the same few cross again and again, and of references that are to come back
 COUNT_BYTES_MIN = FRAME_ITEMS_MAX // (1 + CONTAINER_ITEMS)  # a smaller frame has no room for too many items
 
 # msgpack brings no types; these are all that is used of it.
@@ -107,8 +108,9 @@ class Codec:
             raise ValueError(f"a frame may be limited to at most {FRAME_BYTES_CAP} bytes, not {frame_bytes_max}")
         self.frame_bytes_max: Final = frame_bytes_max
         self._vocabulary: Final = vocabulary
-        self._extension_of_pid = lru_cache(PIDS_KEPT)(_extension_of_pid)
-        self._read_pid = lru_cache(PIDS_KEPT)(read_pid)
+        self._extension_of_pid = lru_cache(KEPT_MAX)(_extension_of_pid)
+        self._references: dict[bytes, Reference] = {}  # that were sent: most come back, once
+        self._read_pid = lru_cache(KEPT_MAX)(read_pid)
         packer: Any = _msgpack.Packer(default=self._extension_of)
         self._pack: Callable[[object], bytes] = packer.pack
         self._means: Final = Means(vocabulary, _Ext)
@@ -166,7 +168,11 @@ class Codec:
         if type(value) is Pid:
             return self._extension_of_pid(value)
         if type(value) is Reference:
-            return _extension((REFERENCE, data_of_reference(value)))
+            data = data_of_reference(value)
+            self._references[data] = value
+            if len(self._references) > KEPT_MAX:
+                del self._references[next(iter(self._references))]
+            return _extension((REFERENCE, data))
         assert isinstance(value, int), "only plain data is packed"
         return _extension((INTEGER, data_of_integer(value)))
 
@@ -175,7 +181,7 @@ class Codec:
         if code == PID:
             return self._read_pid(data)
         if code == REFERENCE:
-            return read_reference(data)
+            return self._references.pop(data, None) or read_reference(data)
         return read_integer(data) if code == INTEGER else _Ext(code, data)
 
 
