@@ -28,7 +28,7 @@ from .mailbox import Mailbox
 from .messages import Call, Deliver, Down, Exit, Failure, From, Promise, Request, Starting
 from .nest import BuryChildren, Nest
 from .process_timers import ProcessTimers
-from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, interrupt_in, is_quiet
+from .reasons import Crash, Kill, Killed, NoConnection, Normal, Reason, Shutdown, as_data, interrupt_in, is_quiet
 from .refusals import Refusals
 from .registry import GlobalNames, Registry
 from .relations import Relations
@@ -139,8 +139,7 @@ class Process(Relations):
 
     def lineage(self) -> tuple[Pid, ...]:
         """The ancestors of what it starts."""
-        if self._lineage is None:
-            self._lineage = (self.pid, *self.ancestors)
+        self._lineage = self._lineage or (self.pid, *self.ancestors)
         return self._lineage
 
     # -- life
@@ -167,31 +166,31 @@ class Process(Relations):
         except BaseException as error:  # noqa: BLE001 - its code has left scopes open
             await backend.close_scopes(scope, 0 if nest is None else 1)
             reason = reason or exit_reason(error)
-        raised = None  # this frame is in its traceback, and nothing is to wait for the garbage collector
-        reason = self._code_ended(reason or Normal())
+        self._code_ended(reason or Normal())
+        raised = reason = None  # this frame is in its traceback, and nothing is to wait for the garbage collector
+        assert self.exiting is not None, "settled when its code was over"
         if nest is not None:
-            await nest.leave(reason)
-        self.end(reason)
+            await nest.leave(self.exiting)
+        self.end(self.exiting)
 
     def _begin(self) -> Awaitable[Reason | None]:
         body, self._body = self._body, None
         assert body is not None, "run once"
         return body(self)
 
-    def _code_ended(self, reason: Reason) -> Reason:
-        """Its own code is over, of itself with this reason, which is reported if it is news; what it ends with."""
+    def _code_ended(self, reason: Reason) -> None:
+        """Its own code is over, of itself with this reason, which is reported if it is news."""
         if isinstance(reason, Crash) and (interrupt := interrupt_in(reason.exception)) is not None:
             self.runtime.interrupted(interrupt)
         own = reason if self.exiting is None else self.failing
         if own is not None and self._is_news(own):
             self._report_crash(own)
-        return self.settle(reason)
+        self.settle(reason)
 
     def _is_news(self, reason: Reason) -> bool:
         """Whether its end by itself is to be reported. What it inherited has been, where it happened."""
-        if isinstance(reason, Crash) and isinstance(reason.exception, KeyboardInterrupt):
-            return False
-        return not is_quiet(reason) and self.start_error is None and reason is not self.inherited
+        interrupted = isinstance(reason, Crash) and isinstance(reason.exception, KeyboardInterrupt)
+        return not (interrupted or is_quiet(reason) or self.start_error is not None or reason is self.inherited)
 
     def settle(self, reason: Reason) -> Reason:
         """Its own code is over; the reason it ends with, which an exit signal may have settled before."""
@@ -267,7 +266,10 @@ class Process(Relations):
         if self.on_end is not None:
             self.on_end(reason)
         self.mailbox.owner = None  # references hold on to the mailbox
-        self.task = None  # whose context holds on to the process
+        # These lead back to the process, by a context and by frames: with them it would stay until it is collected.
+        self.task = self.failing = None
+        if self.start_error is None:  # the reason was made data of, where it was reported
+            self.exiting = self.ended = as_data(reason)
 
     async def wait_ended(self, timeout_s: float | None = None) -> bool:
         """Return once its task is over and the news of it is out, or the time is up; whether it has ended."""

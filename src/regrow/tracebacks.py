@@ -21,12 +21,19 @@ NOWHERE = (None, None, None, None)
 class Traceback:
     """Where one exception and those that led to it were raised; its `str` is what `traceback` prints of them."""
 
-    __slots__ = ("_chain",)
+    __slots__ = ("_chain", "_text")
 
     def __init__(self, chain: list[tuple[TracebackException, list[Place]]]) -> None:
         self._chain = chain
+        self._text: str | None = None  # once somebody has looked
 
     def __str__(self) -> str:
+        if self._text is None:
+            self._text = self._printed()
+            self._chain = []
+        return self._text
+
+    def _printed(self) -> str:
         for printed, places in self._chain:
             for filename in {code.co_filename for code, _, _ in places}:
                 linecache.checkcache(filename)

@@ -1,21 +1,48 @@
-"""What has ended in order goes at once: nothing of it waits for the garbage collector. (A crash has a traceback.)"""
+"""What has ended goes at once: nothing of it waits for the garbage collector, which costs who crashes often."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 
 import anyio
 import pytest
 
-from regrow import Down, GenServer, Kill, Node, receive, send_exit, spawn_monitor, start, stop
-from tests.local.process_kit import idle
+from regrow import (
+    ChildSpec,
+    Down,
+    GenServer,
+    Kill,
+    Name,
+    Node,
+    Supervisor,
+    cast,
+    child,
+    monitor,
+    receive,
+    send_exit,
+    spawn_monitor,
+    start,
+    start_link,
+    stop,
+    whereis,
+)
+from tests.local.process_kit import Broken, idle
 
 ROUNDS = 20
 
 
 class Server(GenServer):
-    """One that does nothing."""
+    @cast
+    async def crash(self) -> None:
+        raise Broken("on purpose")
+
+
+class Restarts(Supervisor):
+    intensity = 1000
+
+    def init(self) -> Iterable[ChildSpec]:
+        return [child(Server).named("server")]
 
 
 @pytest.fixture(autouse=True)
@@ -55,8 +82,17 @@ async def stopped() -> None:
     await stop(await start(Server))
 
 
-@pytest.mark.parametrize("round_of", [spawned, killed, stopped])
+async def restarted() -> None:
+    monitor("server")
+    Server.crash(Name("server", Server))
+    await receive(Down)
+    while whereis("server") is None:
+        await anyio.lowlevel.checkpoint()
+
+
+@pytest.mark.parametrize("round_of", [spawned, killed, stopped, restarted])
 async def test_what_has_ended_leaves_nothing_to_the_collector(round_of: Callable[[], Awaitable[object]]) -> None:
     """Whichever way it ended."""
     async with Node(watchdog=None):
+        await start_link(Restarts)
         assert await left_by(round_of) < ROUNDS, "not one for each"
