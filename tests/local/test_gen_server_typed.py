@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import logging
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -344,6 +345,37 @@ class Emptied(Account):
     @cast
     async def drop(self) -> None:
         await super().deposit(-self.balance)
+
+
+class Greets:
+    """A class that is no behaviour, to be mixed into one."""
+
+    greeting = "hello"
+
+    @call
+    def greet(self, name: str = "you") -> str:
+        """Says hello."""
+        return f"{self.greeting} {name}"
+
+
+class Host(Greets, GenServer):
+    greeting = "welcome"
+
+
+async def test_a_marked_method_looks_like_itself_and_is_itself_on_an_object() -> None:
+    """Whoever tests a class, or asks for help with it, need not know that it may be a server."""
+    looked_at: Any = Till.pay
+    assert str(inspect.signature(looked_at)).startswith("(self, amount: 'int', tip: 'int' = 0, *, currency")
+    greets: Any = Greets
+    greet = greets.greet
+    assert (greet.__name__, greet.__doc__) == ("greet", "Says hello.")
+    plain = greets()
+    assert (plain.greet(), plain.greet(name="me")) == ("hello you", "hello me")
+    assert Account("Ann").name() == "Ann", "attrs has made the class anew"
+    async with Node():
+        host: Any = await start_link(Host)
+        assert await greet(host, "you all") == "welcome you all"
+        assert await greet.with_timeout(1.0)(host) == "welcome you"
 
 
 @attrs.frozen
