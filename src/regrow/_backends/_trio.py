@@ -16,10 +16,11 @@ from ..messages import Promise
 from ._trio_stream import TrioStream
 
 
-def _trap() -> Callable[[Callable[[Any], Abort]], object]:
+def _trap() -> Callable[..., object]:
     waiting = wait_task_rescheduled(lambda _raise_cancel: Abort.FAILED)
     try:
-        return type(waiting.send(None))
+        trap: object = waiting.send(None)
+        return type(trap)
     finally:
         waiting.close()
 
