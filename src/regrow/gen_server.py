@@ -9,7 +9,7 @@ from ._pure.child_spec import ChildSpec
 from .errors import NO_REPLY, Ignore, Ignored, NoRequest, StartFailed, Stop, UnknownRequest, exit_reason, short
 from .handlers import Deferred, Handling, conclude, finish, give_answer, is_misfit, no_handler, tell
 from .in_place import InPlace, PlainHandlers, plain
-from .messages import CAST, Call, Cast, Continue, Exit, Failure, From, Timeout, opened, posted
+from .messages import CAST, NO_KWARGS, Call, Cast, Continue, Exit, Failure, From, Timeout, opened
 from .reasons import Reason, unwrapped
 from .runtime import Process, this_process
 from .stopping import kill_late
@@ -179,31 +179,31 @@ class ServerRunner:
                         await self._wait(process)
                     break
                 message = mailbox.queue.popleft()
-                if type(message) is SystemRequest:
+                kind = type(message)  # pyright: ignore[reportUnknownVariableType]
+                call: Call | None = None
+                if kind is tuple and len(message) == 4 and message[0] is CAST:
+                    _, method, args, kwargs = message
+                    handler = casts.get(method)
+                elif kind is SystemRequest:
                     await handle_system(process, message)
                     break  # it may be of another class now
+                elif isinstance(message, Call):
+                    call, method, args, kwargs = message, message.method, message.args, message.kwargs
+                    handler = calls.get(method)
+                elif kind is Cast:  # sent to a name, or by another node
+                    method, args, kwargs = message.method, message.args, message.kwargs
+                    handler = casts.get(method)
+                else:
+                    handler, method, args, kwargs = None, None, (), NO_KWARGS
                 self.idle_s = None
                 process.last_message = message
                 if process.debug is not None:
                     tell(process, In(opened(message)))
-                call: Call | None = None
-                if type(message) is Cast:  # sent to a name, or by another node
-                    message = posted(message)
-                parts: Any = message
-                if type(message) is tuple and len(parts) == 4 and parts[0] is CAST:
-                    _, method, args, kwargs = parts
-                    handler = casts.get(method)
-                elif isinstance(message, Call):
-                    if server.drop_expired and not message.is_open:
-                        continue
-                    call, method, args, kwargs = message, message.method, message.args, message.kwargs
-                    handler = calls.get(method)
-                else:
-                    await self._handle(process, server, parts)
+                if call is not None and server.drop_expired and not call.is_open:
                     continue
                 if handler is None:
                     if method is None:
-                        await self._handle(process, server, call or Cast(method, args, kwargs))
+                        await self._handle(process, server, opened(message))
                         continue
                     result: Any = no_handler(server, call or Cast(method, args, kwargs))
                 else:

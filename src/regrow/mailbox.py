@@ -16,7 +16,7 @@ from ._backends import Backend
 from ._pure.ids import Pid
 from .messages import Call, Cast, From, Promise
 
-EMPTY: Final[deque[object]] = deque(maxlen=0)  # of all that never had a message: a tenth of an idle server less
+EMPTY: Final[deque[Any]] = deque(maxlen=0)  # of all that never had a message: a tenth of an idle server less
 NOT_HANDLED: Final = object()
 
 
@@ -44,7 +44,7 @@ class Mailbox:
     __slots__ = ("_backend", "at_rest", "closed", "owner", "queue", "taken", "taken_at_once", "waiter")
 
     def __init__(self, backend: Backend) -> None:
-        self.queue: deque[object] = EMPTY
+        self.queue: deque[Any] = EMPTY
         self.owner: Any = None  # the process that it belongs to, as long as that lives
         self.at_rest: AtRest | None = None  # waits for the next message, which it may handle where that is sent
         self.closed = False

@@ -227,11 +227,10 @@ class Cast(SealsItself):
 
 
 CAST: Final = object()
+"""Comes first where a cast lies in a mailbox as a tuple, before its method, arguments and keywords.
 
-
-def posted(cast: Cast) -> tuple[object, str | None, tuple[Any, ...], Mapping[str, Any]]:
-    """A cast as it lies in a mailbox: tuples are made in half the time, and not looked at again by the collector."""
-    return (CAST, cast.method, cast.args, cast.kwargs)
+Tuples are made in half the time of an object, and the collector does not look at those of plain data again.
+"""
 
 
 def opened(message: object) -> object:
