@@ -39,7 +39,7 @@ async def request(
         mailbox = server.mailbox
     if server is me:
         raise CallingSelf(server.pid)
-    if timeout_s is not None and not timeout_s >= 0:
+    if timeout_s is not None and not timeout_s >= 0.0:
         check_timeout(timeout_s)
     runtime = server.runtime
     caller = me if type(me) is Process else None
@@ -136,5 +136,5 @@ def give_up(runtime: Runtime, item: Item, call: Call) -> None:
 
 def check_timeout(timeout_s: float | None) -> None:
     """Raises `ValueError`, before anything is sent."""
-    if timeout_s is not None and not timeout_s >= 0:  # so put, it catches NaN as well
+    if timeout_s is not None and not timeout_s >= 0.0:  # so put, it catches NaN as well
         raise ValueError(f"a timeout is None or seconds from 0 up, not {timeout_s!r}")

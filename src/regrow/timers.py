@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable
 from itertools import count
 
@@ -79,7 +79,7 @@ class Timers:
         self._heap: list[tuple[float, int, Timer]] = []
         self._order = count()
         self._active = 0
-        self._deadlines: dict[float, Deadlines] = {}
+        self._deadlines: defaultdict[float, Deadlines] = defaultdict(Deadlines)
         self._sleeping_until = -math.inf  # never nudged before the ticker runs
         self._sleep: anyio.CancelScope | None = None
 
@@ -101,9 +101,7 @@ class Timers:
     def expire_after(self, seconds: float, call: Call) -> None:
         """Tell the call when its time is up, unless it was answered by then."""
         when = call.deadline = self._now() + seconds
-        deadlines = self._deadlines.get(seconds)
-        if deadlines is None:
-            deadlines = self._deadlines[seconds] = Deadlines()
+        deadlines = self._deadlines[seconds]
         deadlines.calls.append(call)
         if len(deadlines.calls) > deadlines.calls_max:
             deadlines.sweep()

@@ -51,7 +51,7 @@ class Wakes:
             self.run()
 
     def run(self) -> None:
-        due = self.due
+        due, woken = self.due, self._woken
         try:
             for _ in range(len(due) + WAKES_MAX):
                 if not due:
@@ -59,7 +59,7 @@ class Wakes:
                 promise = due.popleft()
                 wake, promise.wake = promise.wake, None
                 if wake is not None:
-                    promise.context.run(wake, self._woken)
+                    promise.context.run(wake, woken)
         finally:  # also if a task ends the loop, which somebody may start again
             self.are_due = False
             if due:
