@@ -11,7 +11,7 @@ import pytest
 
 from regrow import GenServer, Node, Pid, ServerRef, call, receive, self_pid, send, spawn, start
 from regrow._backends import Backend, running_backend
-from regrow._backends._asyncio_promise import AsyncioPromise, Wakes
+from regrow._backends._asyncio_promise import Wakes, promises_of
 from regrow.messages import Promise
 
 from .process_kit import Broken, settled
@@ -209,7 +209,7 @@ def test_a_task_that_ends_the_loop_keeps_nobody_else_from_going_on() -> None:
             log.append("went on")
 
         for wake in (end_the_loop, go_on):
-            promise = AsyncioPromise(wakes)
+            promise = promises_of(wakes)()
             promise.add_done_callback(wake, context=copy_context())
             promise.settle()
         with pytest.raises(Broken):

@@ -18,7 +18,7 @@ from anyio.abc import SocketStream
 
 from ..messages import Promise
 from . import Scope
-from ._asyncio_promise import AsyncioPromise, Wakes
+from ._asyncio_promise import AsyncioPromise, Wakes, promises_of
 from ._asyncio_stream import AsyncioStream
 
 # By which the loop runs whatever is to be run, and we the tasks whose promises are settled.
@@ -140,7 +140,7 @@ class AsyncioBackend:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         wakes = Wakes(self._loop)
-        self.promise: Callable[[], Promise] = partial(AsyncioPromise, wakes)
+        self.promise: Callable[[], Promise] = promises_of(wakes)
         self.wake_after: Callable[[Callable[[], None]], None] = wakes.after
         self.current_task: Callable[[], object] = partial(asyncio.current_task, self._loop)
 

@@ -14,7 +14,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Generator
 from contextvars import Context
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 WAKES_MAX = 32  # in a row, besides those that were due at the beginning, before the loop gets a turn
 
@@ -67,12 +67,14 @@ class Wakes:
 
 
 class AsyncioPromise:
-    """One value to come, awaited by one task at most."""
+    """One value to come, awaited by one task at most. Each loop has a class of its own, as `promises_of` makes it."""
 
-    __slots__ = ("_asyncio_future_blocking", "_value", "_wakes", "context", "wake")
+    __slots__ = ("_asyncio_future_blocking", "_value", "context", "wake")
 
-    def __init__(self, wakes: Wakes) -> None:
-        self._wakes = wakes
+    _wakes: ClassVar[Wakes]
+    _loop: ClassVar[asyncio.AbstractEventLoop]  # for the task that waits
+
+    def __init__(self) -> None:
         self._value: Any = _PENDING
         self._asyncio_future_blocking = False
         self.wake: Wake | None = None
@@ -103,9 +105,6 @@ class AsyncioPromise:
         """What it passes for: anyio does not cancel a task whose future is done, or the value would be lost."""
         return asyncio.Future
 
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        return self._wakes.loop
-
     def add_done_callback(self, wake: Wake, *, context: Context) -> None:
         self.wake, self.context = wake, context
 
@@ -113,8 +112,13 @@ class AsyncioPromise:
         if self.done():
             return False
         if (wake := self.wake) is not None:
-            cancelled = self._wakes.loop.create_future()
+            cancelled = self._loop.create_future()
             cancelled.cancel(msg)
             self.wake = lambda _woken: wake(cancelled)
         self.settle()
         return True
+
+
+def promises_of(wakes: Wakes) -> type[AsyncioPromise]:
+    """The promises of one loop. What they have in common stands in their class: none has to be given it."""
+    return type("PromiseOfLoop", (AsyncioPromise,), {"__slots__": (), "_wakes": wakes, "_loop": wakes.loop})
