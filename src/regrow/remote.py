@@ -47,6 +47,8 @@ class ReplyToNode:
         return self._done
 
     def settle(self, value: Any = None, /) -> None:
+        if self._done:
+            return
         self._done = True
         try:
             self._send(value)

@@ -10,7 +10,14 @@ from collections.abc import Awaitable, Callable
 import anyio
 import pytest
 
-from regrow._backends import Scope, running_backend
+from regrow._backends import Scope, _asyncio, running_backend
+
+
+@pytest.fixture(params=[True, False], ids=["made late", "entered"], autouse=True)
+def _are_known(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where anyio's scopes are no longer what is known of them."""
+    assert _asyncio.SCOPES_ARE_KNOWN, "with every anyio that there is"
+    monkeypatch.setattr(_asyncio, "SCOPES_ARE_KNOWN", request.param)
 
 
 class Cancelled:

@@ -26,6 +26,13 @@ _RUN = asyncio.Handle._run.__code__  # pyright: ignore
 _WAKE = Wakes.run.__code__
 
 
+# What `_put_around` has to know of anyio's scopes. Should they change one day, each process enters one at its start.
+SCOPES_ARE_KNOWN = hasattr(anyio_asyncio, "_task_states") and all(
+    hasattr(anyio_asyncio.CancelScope(), part)
+    for part in ("_host_task", "_active", "_tasks", "_parent_scope", "_child_scopes")
+)
+
+
 class AsyncioHome:
     """Plain tasks of asyncio's, and a scope of anyio's around whoever waits for them."""
 
@@ -150,8 +157,8 @@ class AsyncioBackend:
     def home(self) -> AsyncioHome:
         return AsyncioHome(self._loop)
 
-    def scope(self) -> AsyncioScope:
-        return AsyncioScope()
+    def scope(self) -> Scope:
+        return AsyncioScope() if SCOPES_ARE_KNOWN else CancelScope(shield=True)
 
     def byte_stream(self, stream: SocketStream) -> AsyncioStream:
         return AsyncioStream(stream)
