@@ -125,10 +125,10 @@ class Connection:
         self._heard_at = self._now()
         left = DRAIN_MAX
         for body in self._frames.feed(data):
+            if self.closed_because is not None:
+                break  # its end was the last that was heard of it
             if body:
                 self._receive(self._codec.decode(body))
-            if self.closed_because is not None:
-                break  # that was the last that was heard of it
             left -= 1
             if not left:
                 return False

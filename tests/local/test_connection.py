@@ -16,7 +16,7 @@ from regrow import Node
 from regrow._backends import running_backend
 from regrow._pure.codec import Codec, Vocabulary
 from regrow._pure.handshake import Identity
-from regrow.connection import ALONE_S, BAD_FRAME, CLOSED_BY_PEER, DRAIN_MAX, ENOUGH_BYTES, Connection
+from regrow.connection import ALONE_S, BAD_FRAME, CLOSED_BY_PEER, DISCONNECTED, DRAIN_MAX, ENOUGH_BYTES, Connection
 from regrow.testing import ManualClock
 
 CODEC = Codec(Vocabulary())
@@ -92,6 +92,15 @@ async def test_a_frame_that_is_alone_is_sent_at_once() -> None:
             near.pause()
             near.connection.send(frame)
             assert near.came() == frame
+
+
+async def test_what_was_read_is_not_heard_when_the_connection_has_ended_meanwhile() -> None:
+    """This node has said by then that the other one is down: its processes are tied to nobody any more."""
+    async with line() as near:
+        near.connection.close(DISCONNECTED)
+        near.connection._take(CODEC.encode("too late"))  # as who reads does that was on its way
+        await near.connection_over()
+        assert near.received == []
 
 
 async def test_frames_that_come_close_behind_each_other_go_together() -> None:
